@@ -1,0 +1,1 @@
+"""Fast primitives, each with its reference beside it."""

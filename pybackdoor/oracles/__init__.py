@@ -1,0 +1,8 @@
+"""Oracles: expensive, trusted answers, batched, with gradients."""
+
+from pybackdoor.oracles.callable import CallableOracle
+from pybackdoor.oracles.catalogue import ORACLES, oracle
+from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.wrappers import BudgetedOracle, CachedOracle, CountedOracle
+
+__all__ = ["ORACLES", "BudgetedOracle", "CachedOracle", "CallableOracle", "CountedOracle", "Oracle", "oracle"]
