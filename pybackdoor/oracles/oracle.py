@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -21,15 +21,15 @@ class Oracle(ABC):
 
     name: str
     domain: Domain
-    exact: ClassVar[bool] = False
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    exact: bool = False
+    devices: tuple[str, ...] = ("cpu",)
     gradient_cost: float
 
     def evaluate(self, x: Any, gradient: bool = False, *, strict: bool = True) -> Evaluation:
         """Values, and with `gradient` d(value)/d(feature), at x: [N, d], natural units.
 
         `strict` refuses points outside the domain (InputError naming row, feature and value); without it they are evaluated all the same.
-        The answer lies on x's device. Raises InputError on a wrong shape, NaN or infinity. A point the oracle cannot serve has a status and value NaN.
+        The answer lies on x's device. Raises InputError on a wrong shape, NaN or infinity. A point the oracle cannot serve has a status and NaN.
         """
         points = self.domain.check_points(x, f"oracle {self.name}", inside=strict)
         return self._evaluate(points, gradient)
@@ -57,5 +57,6 @@ def _all_usable(name: str, evaluation: Evaluation) -> Evaluation:
     if not bool(evaluation.ok.all()):
         row = int((~evaluation.ok).nonzero()[0])
         status = EvaluationStatus(int(evaluation.status[row]))
-        raise OracleFailedError(f"oracle {name}: row {row}: {status.explanation} ({int((~evaluation.ok).sum())} of {evaluation.status.shape[0]} rows)")
+        failed = int((~evaluation.ok).sum())
+        raise OracleFailedError(f"oracle {name}: row {row}: {status.explanation} ({failed} of {evaluation.status.shape[0]} rows)")
     return evaluation

@@ -1,0 +1,107 @@
+"""Oracles around an oracle: counting, caching, and holding to a budget."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pybackdoor.errors import BudgetExhaustedError, InputError
+from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
+
+
+class CountedOracle(Oracle):
+    """Passes every question on and counts: `value_calls` spent so far (what `inner` reports), `failures` the points that got no usable value."""
+
+    def __init__(self, inner: Oracle) -> None:
+        self.inner = inner
+        self.name, self.domain, self.gradient_cost = inner.name, inner.domain, inner.gradient_cost
+        self.exact, self.devices = inner.exact, inner.devices
+        self.value_calls = 0.0
+        self.failures = 0
+
+    def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        evaluation = self.inner.evaluate(x, gradient, strict=False)
+        self.value_calls += evaluation.value_calls
+        self.failures += int((~evaluation.ok).sum())
+        return evaluation
+
+
+class BudgetedOracle(CountedOracle):
+    """Never spends more than `budget` value calls: a question that could cost more than `remaining` raises BudgetExhaustedError and asks nothing.
+
+    What a question could cost is `inner.cost(N, gradient)`. To have cache hits cost nothing, wrap as CachedOracle(BudgetedOracle(oracle, budget)).
+    Raises InputError when the budget is not a positive number.
+    """
+
+    def __init__(self, inner: Oracle, budget: float) -> None:
+        super().__init__(inner)
+        if not (budget > 0 and math.isfinite(budget)):
+            raise InputError(f"oracle budget: {budget} value calls; a positive number is needed")
+        self.budget = float(budget)
+
+    @property
+    def remaining(self) -> float:
+        """Value calls left."""
+        return self.budget - self.value_calls
+
+    def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        price = self.cost(x.shape[0], gradient)
+        if price > self.remaining:
+            raise BudgetExhaustedError(f"oracle {self.name}: {x.shape[0]} points would cost {price:g} value calls and {self.remaining:g} of "
+                                       f"{self.budget:g} remain; ask fewer points or raise the budget")
+        return super()._evaluate(x, gradient)
+
+
+class CachedOracle(CountedOracle):
+    """Remembers answers by the exact bytes of a row; a hit costs 0, and so does a row repeated within a batch.
+
+    A row known by value alone is asked again, at the full price, when its gradient is wanted, and then known by both. Failures are not remembered:
+    the next question tries again. `hits` counts the rows answered from memory.
+    """
+
+    def __init__(self, inner: Oracle) -> None:
+        super().__init__(inner)
+        self.hits = 0
+        self._rows: dict[bytes, tuple[float, float, torch.Tensor | None]] = {}
+
+    def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        points = x.cpu().contiguous()
+        keys = [row.tobytes() for row in points.numpy()]
+        new: dict[bytes, int] = {}
+        for position, key in enumerate(keys):
+            if not self._known(key, gradient):
+                new.setdefault(key, position)
+        spent, failed = 0.0, {}
+        if new:
+            asked = super()._evaluate(x[list(new.values())], gradient)
+            spent, failed = asked.value_calls, self._remember(list(new), asked)
+        self.hits += len(keys) - len(new)
+        return self._assemble(keys, failed, x, gradient, spent)
+
+    def _known(self, key: bytes, gradient: bool) -> bool:
+        return key in self._rows and not (gradient and self._rows[key][2] is None)
+
+    def _remember(self, keys: list[bytes], asked: Evaluation) -> dict[bytes, int]:
+        """Stores the usable answers; returns the status of the others."""
+        failed = {}
+        gradients = None if asked.gradients is None else asked.gradients.cpu()
+        for position, (key, value, error, status) in enumerate(
+                zip(keys, asked.values.tolist(), asked.standard_errors.tolist(), asked.status.tolist(), strict=True)):
+            if status == EvaluationStatus.OK:
+                self._rows[key] = (value, error, None if gradients is None else gradients[position].clone())
+            else:
+                failed[key] = status
+        return failed
+
+    def _assemble(self, keys: list[bytes], failed: dict[bytes, int], x: torch.Tensor, gradient: bool, spent: float) -> Evaluation:
+        nothing = torch.full((x.shape[1],), torch.nan, dtype=torch.float64)
+        missing = (math.nan, math.nan, nothing)
+        rows = [missing if key in failed else self._rows[key] for key in keys]
+        gradients = None
+        if gradient:
+            gradients = torch.stack([row[2] for row in rows if row[2] is not None]).to(x.device) if rows else torch.zeros_like(x)
+        return Evaluation(torch.tensor([row[0] for row in rows], dtype=torch.float64, device=x.device), gradients,
+                          torch.tensor([row[1] for row in rows], dtype=torch.float64, device=x.device),
+                          torch.tensor([failed.get(key, EvaluationStatus.OK) for key in keys], dtype=torch.int64, device=x.device), spent)
