@@ -1,0 +1,122 @@
+"""Many seeds climb the squared error of a network at once; and a network's values with its input gradients.
+
+>>> import torch
+>>> from pybackdoor.ops.ascent import ascend, value_and_input_gradient
+>>> from pybackdoor.records import AscentSchedule, Network
+>>> zero = torch.zeros(2, dtype=torch.float64)
+>>> line = Network((torch.tensor([[3.0, 4.0]], dtype=torch.float64),), (torch.zeros(1, dtype=torch.float64),), "relu", zero, zero + 1, zero)
+>>> value_and_input_gradient(line, torch.tensor([[0.5, 0.25]]))
+(tensor([2.5000], dtype=torch.float64), tensor([[3., 4.]], dtype=torch.float64))
+>>> ascend(line, torch.tensor([[0.5, 0.25]]), schedule=AscentSchedule(steps=100, decay=0.0)).points
+tensor([[1., 1.]], dtype=torch.float64)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pybackdoor import settings
+from pybackdoor.arrays import as_points, as_values
+from pybackdoor.errors import InputError, InputTypeError
+from pybackdoor.ops.ascent.problem import AscentProblem
+from pybackdoor.ops.ascent.reference import forward
+from pybackdoor.ops.backends import choose
+from pybackdoor.records.ascent import Ascents, AscentSchedule
+from pybackdoor.records.network import Network
+from pybackdoor.registry import Registry
+
+__all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient"]
+
+BACKENDS = Registry("ascent backend", {"reference": "pybackdoor.ops.ascent.reference:BACKEND"})
+ORDER = ("reference",)
+PRECISIONS = ("float32", "float64")
+
+
+def ascend(network: Network, starts: Any, *, schedule: AscentSchedule | None = None, anchors: Any = None, radii: Any = None,
+           second: Network | None = None, offsets: Any = None, slopes: Any = None, precision: str = "float32", backend: str = "auto",
+           threads: int | None = None) -> Ascents:
+    """Each seed climbs (Y(u) - R(u))^2 with R(u) = second(u) + offset + slope . (u - anchor); every part of R is optional.
+
+    starts: [N, d], unit cube (one outside is first moved to the nearest point allowed; a NaN start ends NOT_FINITE);
+    anchors: [N, d], default the starts; radii: [N], >= 0: a seed stays in the ball of that radius around its anchor, which lies in the cube;
+    offsets: [N]; slopes: [N, d], per unit of the cube. `schedule` (default AscentSchedule()) fixes steps and stop rules;
+    `reference.ascend` states the order of events. `precision` is that of the climb, "float32" or "float64": recompute in float64 what is reported.
+    `threads` default to settings.threads(); the results do not depend on them, bit for bit.
+
+    Returns Ascents on the starts' device: the best point of each seed, its start included. Raises InputError or InputTypeError on what cannot be
+    used, UnsupportedError when the named backend cannot serve the call. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a seed and step.
+    """
+    points = as_points(starts, network.dimension, "starts", finite=False)
+    count, dimension = points.shape
+    problem = AscentProblem(
+        network=_checked_network(network, points, "network"),
+        starts=points,
+        schedule=schedule or AscentSchedule(),
+        anchors=_part(anchors, "anchors", points, (count, dimension), finite=True),
+        radii=_checked_radii(_part(radii, "radii", points, (count,))),
+        second=None if second is None else _checked_network(second, points, "second"),
+        offsets=_part(offsets, "offsets", points, (count,)),
+        slopes=_part(slopes, "slopes", points, (count, dimension)),
+        precision=_checked_precision(precision),
+        threads=settings.threads() if threads is None else threads,
+    )
+    return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision).ascend(problem)
+
+
+def value_and_input_gradient(network: Network, points: Any, *, precision: str = "float32", backend: str = "auto", threads: int | None = None,
+                             out: tuple[Any, Any] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """y(u) [N] and dy/du [N, d], float64, at points u [N, d] of the unit cube (elsewhere too), computed in `precision`.
+
+    `out` = (values [N], gradients [N, d]), float64 torch tensors or NumPy arrays, is filled and returned as tensors. NaN in, NaN out, row by row.
+    Raises as `ascend`. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a point.
+    """
+    points = as_points(points, network.dimension, "points", finite=False)
+    _checked_network(network, points, "network")
+    entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision))
+    values, gradients = entry.value_and_input_gradient(network, points, precision, settings.threads() if threads is None else threads)
+    if out is None:
+        return values, gradients
+    return _filled(out[0], values, "out[0]"), _filled(out[1], gradients, "out[1]")
+
+
+def _filled(target: Any, source: torch.Tensor, name: str) -> torch.Tensor:
+    tensor = target if isinstance(target, torch.Tensor) else torch.from_numpy(target)
+    if tensor.shape != source.shape or tensor.dtype != torch.float64:
+        raise InputError(f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)}; torch.float64 of shape {tuple(source.shape)} is needed")
+    return tensor.copy_(source)
+
+
+def _checked_network(network: Network, points: torch.Tensor, name: str) -> Network:
+    if not isinstance(network, Network):
+        raise InputTypeError(f"{name}: got {type(network).__name__}; a pybackdoor Network is needed")
+    if network.dimension != points.shape[1]:
+        raise InputError(f"{name}: has {network.dimension} features; the points have {points.shape[1]}")
+    if network.device != points.device:
+        raise InputError(f"{name}: lies on {network.device}, the points on {points.device}; move one with .to()")
+    return network
+
+
+def _part(value: Any, name: str, points: torch.Tensor, shape: tuple[int, ...], *, finite: bool = False) -> torch.Tensor | None:
+    if value is None:
+        return None
+    tensor = as_points(value, shape[1], name, finite=finite) if len(shape) == 2 else as_values(value, shape[0], name, finite=finite)
+    if tensor.shape[0] != shape[0]:
+        raise InputError(f"{name}: {tensor.shape[0]} rows for {shape[0]} starts; one a start is needed")
+    if tensor.device != points.device:
+        raise InputError(f"{name}: lies on {tensor.device}, the starts on {points.device}; move one with .to()")
+    return tensor
+
+
+def _checked_radii(radii: torch.Tensor | None) -> torch.Tensor | None:
+    if radii is not None and not bool((radii >= 0).all()):
+        row = int((~(radii >= 0)).nonzero()[0])
+        raise InputError(f"radii: row {row} is {float(radii[row])}; numbers >= 0 (infinity for no ball) are needed")
+    return radii
+
+
+def _checked_precision(precision: str) -> str:
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: got {precision!r}; one of {', '.join(PRECISIONS)} is needed")
+    return precision

@@ -1,0 +1,29 @@
+"""What one call of the ascent asks for, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pybackdoor.records.ascent import AscentSchedule
+from pybackdoor.records.network import Network
+
+
+@dataclass(frozen=True)
+class AscentProblem:
+    """N seeds climb (Y(u) - R(u))^2 with R(u) = second(u) + offsets + slopes . (u - anchors); absent parts are None and count as zero.
+
+    starts, anchors, slopes [N, d]; radii, offsets [N]; all on one device. `precision` is "float32" or "float64"; `threads` is for the CPU.
+    """
+
+    network: Network
+    starts: torch.Tensor
+    schedule: AscentSchedule
+    anchors: torch.Tensor | None = None
+    radii: torch.Tensor | None = None
+    second: Network | None = None
+    offsets: torch.Tensor | None = None
+    slopes: torch.Tensor | None = None
+    precision: str = "float32"
+    threads: int = 1
