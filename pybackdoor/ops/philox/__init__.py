@@ -48,12 +48,13 @@ def permutation(count: int, *, seed: int, purpose: str, stream: int = 0, draw: i
     possible permutations of more than a few elements it reaches 2^256 at most.
     """
     _check(purpose, count=count, seed=seed, stream=stream, draw=draw)
-    keys = reference.round_keys(seed=seed, purpose=purpose, stream=stream, draw=draw)
+    keys = reference.round_keys(np.array([draw], dtype=np.uint64), seed=seed, purpose=purpose, stream=stream)
     return torch.from_numpy(reference.bijection(np.arange(count, dtype=np.uint64), count, keys).astype(np.int64))
 
 
 def _uniforms(count: int, seed: int, purpose: str, stream: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    words = reference.blocks(0, (count + 1) // 2, seed=seed, purpose=purpose, stream=stream).reshape(-1, 2)
+    index = np.arange((count + 1) // 2, dtype=np.uint64)
+    words = reference.blocks(index, seed=seed, purpose=purpose, stream=stream).reshape(-1, 2)
     whole = ((words[:, 0] >> np.uint64(5)) << np.uint64(26)) | (words[:, 1] >> np.uint64(6))
     return (whole.astype(np.float64) * 2.0**-53)[:count]
 

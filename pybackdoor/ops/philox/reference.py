@@ -36,20 +36,20 @@ def purpose_word(purpose: str) -> int:
     return int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=4).digest(), "little")
 
 
-def blocks(first: int, count: int, *, seed: int, purpose: str, stream: int) -> Words:
-    """Blocks `first` to `first + count - 1` of a stream: [count, 4] words."""
-    index = np.arange(first, first + count, dtype=np.uint64)
+def blocks(index: Words, *, seed: int, purpose: str, stream: int) -> Words:
+    """The blocks of these numbers [n] of a stream: [n, 4] words."""
     counter = (index & _MASK, index >> _HALF, np.full_like(index, stream), np.full_like(index, purpose_word(purpose)))
     return np.stack(philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)), axis=1)
 
 
-def round_keys(*, seed: int, purpose: str, stream: int, draw: int) -> list[int]:
-    """The eight Feistel keys of permutation number `draw` of a stream: the words of blocks 2 draw and 2 draw + 1."""
-    return [int(word) for word in blocks(2 * draw, 2, seed=seed, purpose=purpose, stream=stream).ravel()]
+def round_keys(draws: Words, *, seed: int, purpose: str, stream: int) -> Words:
+    """The eight Feistel keys of each of these permutations [n] of a stream: [8, n], the words of blocks 2 draw and 2 draw + 1."""
+    index = np.uint64(2) * draws[:, None] + np.arange(2, dtype=np.uint64)
+    return blocks(index.ravel(), seed=seed, purpose=purpose, stream=stream).reshape(-1, FEISTEL_ROUNDS).T
 
 
-def bijection(index: Words, count: int, keys: list[int]) -> Words:
-    """The image of each index (0 <= index < count) under the keyed bijection of 0..count-1; count at most 2^62.
+def bijection(index: Words, count: int, keys: Words) -> Words:
+    """The image of each index [n] (0 <= index < count) under the keyed bijection of 0..count-1; keys [8, n] or [8, 1]; count at most 2^62.
 
     An alternating Feistel network on the b bits that count - 1 needs, the upper b // 2 and the lower b - b // 2 of them, walked along its
     cycle until the image is below count (fewer than two passes on average). A round replaces one half by its exclusive or with
@@ -59,13 +59,14 @@ def bijection(index: Words, count: int, keys: list[int]) -> Words:
     lower = np.uint64(bits - bits // 2)
     upper_mask, lower_mask = np.uint64((1 << (bits // 2)) - 1), np.uint64((1 << int(lower)) - 1)
     image, outside = index.copy(), np.arange(index.shape[0])
+    keys = np.broadcast_to(keys, (FEISTEL_ROUNDS, index.shape[0]))
     while outside.size:
         upper, low = image[outside] >> lower, image[outside] & lower_mask
-        for number, key in enumerate(keys):
+        for number, key in enumerate(keys[:, outside]):
             if number % 2:
-                low ^= _mix(upper ^ np.uint64(key)) & lower_mask
+                low ^= _mix(upper ^ key) & lower_mask
             else:
-                upper ^= _mix(low ^ np.uint64(key)) & upper_mask
+                upper ^= _mix(low ^ key) & upper_mask
         image[outside] = (upper << lower) | low
         outside = outside[image[outside] >= count]
     return image

@@ -8,13 +8,17 @@ from typing import Any
 import torch
 
 from pybackdoor.errors import InputError, InputTypeError
-from pybackdoor.ops.train import reference
+from pybackdoor.ops.backends import choose
 from pybackdoor.ops.train.start import initial_state
 from pybackdoor.ops.train.task import TrainingTask, checked_data, checked_rows, checked_state, checked_step
 from pybackdoor.records import TrainingHistory, TrainingPlan, TrainingState
+from pybackdoor.registry import Registry
 from pybackdoor.settings import threads as default_threads
 
-__all__ = ["initial_state", "train"]
+__all__ = ["BACKENDS", "ORDER", "initial_state", "train"]
+
+BACKENDS = Registry("train backend", {"reference": "pybackdoor.ops.train.reference:BACKEND"})
+ORDER = ("reference",)
 
 
 def train(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activation: str, until: int | None = None, rows: Any = None,
@@ -50,8 +54,7 @@ def train(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activatio
     task = _task(checked_state(state, activation), plan, x, y, activation=activation, until=until, rows=rows, sample_weights=sample_weights,
                  validation_rows=validation_rows, report_every=report_every, snapshot_steps=snapshot_steps, streams=streams, progress=progress,
                  threads=threads)
-    with torch.no_grad():
-        return reference.run(task)
+    return choose("train", BACKENDS, ORDER, backend, task.x.device, dtype=task.x.dtype).train(task)
 
 
 def _task(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activation: str, until: int | None, rows: Any, sample_weights: Any,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from time import monotonic
 
-import numpy as np
 import torch
 
 from pybackdoor.ops.activation import value_and_derivative
-from pybackdoor.ops.philox.reference import bijection, round_keys
+from pybackdoor.ops.train.minibatch import minibatches
 from pybackdoor.ops.train.schedule import learning_rate
 from pybackdoor.ops.train.task import TrainingTask
 from pybackdoor.records import TrainingHistory, TrainingPlan, TrainingState
 
-PURPOSE = "minibatch"
-_CHUNK = 64  # steps whose minibatches are drawn at once
 _ROWS = 1 << 16  # rows times networks evaluated at once
 
 
@@ -27,7 +24,7 @@ def run(task: TrainingTask) -> tuple[TrainingState, TrainingHistory]:
     views = _views(parameters, state)  # follow `parameters` as it changes in place
     history = _History(task, views)
     history.after(state.step)
-    for step, index in _minibatches(task):
+    for step, index in minibatches(task):
         losses, gradients = losses_and_gradients(task, views, index)
         _adam(plan, step, parameters, first, second, _flat(gradients))
         history.losses += losses
@@ -73,31 +70,6 @@ def outputs(parameters: Sequence[torch.Tensor], activation: str, x: torch.Tensor
                 values, _ = value_and_derivative(activation, values)
         blocks.append(values[:, :, 0])
     return torch.cat(blocks, 1)
-
-
-def minibatch(plan: TrainingPlan, first: int, count: int, rows: int, stream: int) -> torch.Tensor:
-    """Positions, among a network's `rows` rows, of the minibatches of steps first + 1 .. first + count: [count, B] int64.
-
-    Step s reads entries (s - 1) B .. s B - 1 of the endless sequence of epochs; epoch e is the keyed bijection number e of 0 .. rows - 1.
-    """
-    entries = np.arange(first * plan.batch_size, (first + count) * plan.batch_size, dtype=np.uint64)
-    epochs = entries // np.uint64(rows)
-    positions = np.empty_like(entries)
-    for epoch in np.unique(epochs):
-        chosen = epochs == epoch
-        keys = round_keys(seed=plan.seed, purpose=PURPOSE, stream=stream, draw=int(epoch))
-        positions[chosen] = bijection(entries[chosen] % np.uint64(rows), rows, keys)
-    return torch.from_numpy(positions.astype(np.int64)).reshape(count, plan.batch_size)
-
-
-def _minibatches(task: TrainingTask) -> Iterator[tuple[int, torch.Tensor]]:
-    """(step, row numbers [M, B]) of every step of the range."""
-    for start in range(task.state.step, task.until, _CHUNK):
-        count = min(_CHUNK, task.until - start)
-        drawn = [rows[minibatch(task.plan, start, count, rows.shape[0], stream).to(rows.device)]
-                 for rows, stream in zip(task.rows, task.streams, strict=True)]
-        for offset, index in enumerate(torch.stack(drawn, 1).unbind(0)):
-            yield start + offset + 1, index
 
 
 def pointwise_loss(plan: TrainingPlan, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -176,3 +148,19 @@ def _views(flat: torch.Tensor, state: TrainingState) -> list[torch.Tensor]:
     """The tensors of `state` (weights, then biases) as views of `flat`."""
     shapes = [tensor.shape for tensor in state.weights + state.biases]
     return [part.view(shape) for part, shape in zip(flat.split([shape.numel() for shape in shapes]), shapes, strict=True)]
+
+
+class ReferenceBackend:
+    """Plain torch, for any device."""
+
+    def unsupported(self, device: torch.device, *, dtype: torch.dtype) -> str | None:
+        """Why a call cannot be served: never."""
+        return None
+
+    def train(self, task: TrainingTask) -> tuple[TrainingState, TrainingHistory]:
+        """What `run` defines."""
+        with torch.no_grad():
+            return run(task)
+
+
+BACKEND = ReferenceBackend()
