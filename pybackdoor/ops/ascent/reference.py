@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -11,6 +13,7 @@ from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule, AscentStatus
 from pybackdoor.records.network import Network
 
+ValueAndGradient = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # [n, d] -> [n], [n, d]
 _DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -50,11 +53,11 @@ def _input_map(network: Network, points: torch.Tensor) -> tuple[torch.Tensor, to
 
 
 @dataclass(frozen=True)
-class _Target:
-    """What the seeds climb, seen from the rows that are still active."""
+class Target:
+    """What the seeds climb, seen from the rows that are still active; Y is `first`, of any origin."""
 
-    network: Network
-    second: Network | None
+    first: ValueAndGradient
+    second: ValueAndGradient | None
     anchors: torch.Tensor
     radii: torch.Tensor | None
     offsets: torch.Tensor | None
@@ -62,10 +65,10 @@ class _Target:
 
     def error(self, rows: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Y [n], Y - R [n] and its gradient [n, d] at the seeds `rows`."""
-        values, gradients = value_and_input_gradient(self.network, points)
+        values, gradients = self.first(points)
         errors = values
         if self.second is not None:
-            second_values, second_gradients = value_and_input_gradient(self.second, points)
+            second_values, second_gradients = self.second(points)
             errors, gradients = errors - second_values, gradients - second_gradients
         if self.offsets is not None:
             errors = errors - self.offsets[rows]
@@ -84,7 +87,15 @@ class _Target:
 
 
 def ascend(problem: AscentProblem) -> Ascents:
-    """Runs every seed to its stop. The order of events at iteration k = 0, 1, ... is the contract all backends keep.
+    """`climb` for the networks of a checked problem, in its precision."""
+    dtype = _DTYPES[problem.precision]
+    return climb(_target(problem, dtype), problem.starts.to(dtype), problem.schedule)
+
+
+def climb(target: Target, starts: torch.Tensor, schedule: AscentSchedule) -> Ascents:
+    """Runs every seed, starts [N, d], to its stop, in the starts' floating type.
+
+    The order of events at iteration k = 0, 1, ... is the contract all backends keep.
 
     1. Y and the objective at u_k; u_0 is the start, projected. One of them not finite: NOT_FINITE.
     2. The best point so far is u_k if its objective is higher (or k = 0). STALLED by the patience rule; then STEPS_DONE if k = steps.
@@ -92,11 +103,9 @@ def ascend(problem: AscentProblem) -> Ascents:
     4. u_{k+1}: the step, the ball, the box. No longer than the tolerance: CONVERGED, and u_{k+1} is not visited.
     `steps` of a seed is the last k: the number of moves it made.
     """
-    dtype, schedule = _DTYPES[problem.precision], problem.schedule
-    target = _target(problem, dtype)
-    count = problem.starts.shape[0]
-    active = torch.arange(count, device=problem.starts.device)
-    points = target.project(active, problem.starts.to(dtype))
+    count = starts.shape[0]
+    active = torch.arange(count, device=starts.device)
+    points = target.project(active, starts)
     best = points.clone()
     best_values, best_objectives = points.new_full((count,), torch.nan), points.new_full((count,), torch.nan)
     waited, steps, status = (torch.zeros(count, dtype=torch.int64, device=points.device) for _ in range(3))
@@ -141,10 +150,11 @@ def _step(schedule: AscentSchedule, k: int, points: torch.Tensor, errors: torch.
     return points + length * direction, direction.isfinite().all(dim=1)
 
 
-def _target(problem: AscentProblem, dtype: torch.dtype) -> _Target:
+def _target(problem: AscentProblem, dtype: torch.dtype) -> Target:
     anchors = problem.starts if problem.anchors is None else problem.anchors
     radii, offsets, slopes = (None if part is None else part.to(dtype) for part in (problem.radii, problem.offsets, problem.slopes))
-    return _Target(problem.network, problem.second, anchors.to(dtype), radii, offsets, slopes)
+    second = None if problem.second is None else partial(value_and_input_gradient, problem.second)
+    return Target(partial(value_and_input_gradient, problem.network), second, anchors.to(dtype), radii, offsets, slopes)
 
 
 class ReferenceBackend:
