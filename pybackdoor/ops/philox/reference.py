@@ -44,7 +44,7 @@ def blocks(index: Words, *, seed: int, purpose: str, stream: int) -> Words:
 
 def round_keys(draws: Words, *, seed: int, purpose: str, stream: int) -> Words:
     """The eight Feistel keys of each of these permutations [n] of a stream: [8, n], the words of blocks 2 draw and 2 draw + 1."""
-    index = np.uint64(2) * draws[:, None] + np.arange(2, dtype=np.uint64)
+    index = np.stack([draws + draws, draws + draws + np.uint64(1)], axis=1)
     return blocks(index.ravel(), seed=seed, purpose=purpose, stream=stream).reshape(-1, FEISTEL_ROUNDS).T
 
 
