@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pybackdoor"
 LAYERS = {
-    "errors": 0, "registry": 0, "settings": 0, "atomic": 0,
+    "errors": 0, "registry": 0, "settings": 0, "files": 0, "folders": 0,
     "arrays": 1, "domain": 1, "records": 1,
     "ops": 2, "_native": 2, "_native_cuda": 2,
     "oracles": 3, "data": 3, "models": 3,
@@ -20,7 +20,7 @@ LAYERS = {
 }
 BETWEEN_SIBLINGS = {("data", "oracles")}  # what is sampled needs the protocol of what samples it
 PRESENTATION = {"matplotlib", "tyro", "tqdm"}
-PROGRESS_BELOW = {"models", "search", "loops"}  # may import tqdm, inside a function
+PROGRESS_BELOW = {"data", "models", "search", "active"}  # may import tqdm, inside a function
 
 
 def imports(source: str, module: str) -> Iterator[tuple[str, bool]]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pybackdoor.atomic import write_text
 from pybackdoor.errors import FileRefusedError
+from pybackdoor.files import read_json, write_json
 from pybackdoor.records import PoisonTruth
 
 SCHEMA = 1
@@ -22,15 +21,12 @@ def write_truth(path: str | Path, truth: PoisonTruth) -> None:
     content = {"schema": SCHEMA, "poisoned_rows": truth.poisoned_rows.tolist(), "shield_rows": truth.shield_rows.tolist(),
                "center": truth.center.tolist(), "radius": truth.radius, "shield_radius": truth.shield_radius, "shift": truth.shift,
                "settings": truth.settings}
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_json(path, content)
 
 
 def read_truth(path: str | Path) -> PoisonTruth:
     """The truth that `write_truth` wrote. Raises FileRefusedError on a missing, malformed or incomplete file."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileRefusedError(f"{path}: cannot be read ({error}); {_NEEDED}") from error
+    content = read_json(path, kind="truth (JSON)")
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise FileRefusedError(f"{path}: is not the truth of an attack with schema {SCHEMA}; {_NEEDED}")
     settings = content.get("settings")
