@@ -59,14 +59,14 @@ def checked_file(path: str | os.PathLike[str], *, max_bytes: int, kind: str) -> 
     """
     target = as_path(path)
     try:
-        if not target.is_file():
-            what = "is not a file" if target.exists() else "does not exist"
-            raise FileRefusedError(f"{target}: {what}; a {kind} file is needed")
-        size = target.stat().st_size
-        with target.open("rb"):
-            pass
-    except (OSError, ValueError) as error:
+        regular, there, size = target.is_file(), target.exists(), 0
+        if regular:
+            with target.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise _unreadable(target, error) from error
+    if not regular:
+        raise FileRefusedError(f"{target}: {'is not a file' if there else 'does not exist'}; a {kind} file is needed")
     if size == 0:
         raise FileRefusedError(f"{target}: is empty; a {kind} file is needed")
     if size > max_bytes:

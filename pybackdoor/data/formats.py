@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,6 @@ Columns: TypeAlias = dict[str, npt.NDArray[np.float64]]
 Check: TypeAlias = Callable[[Iterable[str]], None]
 
 DOMAIN_KEY = b"pybackdoor.domain"
-NPY_HEADER_LIMIT = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _read_parquet(path: Path, max_bytes: int, check: Check) -> Columns:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             check(file.schema_arrow.names)
             for field in file.schema_arrow:
                 if not (pa.types.is_floating(field.type) or pa.types.is_integer(field.type)):
@@ -73,28 +73,33 @@ def _write_parquet(path: Path, columns: Columns, domain: Domain) -> None:
     import pyarrow.parquet as pq
 
     table = pa.table(columns)
-    pq.write_table(table.replace_schema_metadata({DOMAIN_KEY: json.dumps(domain.to_dict()).encode()}), path)
+    pq.write_table(table.replace_schema_metadata({DOMAIN_KEY: json.dumps(domain.to_dict()).encode()}), path, write_page_checksum=True)
 
 
 def _read_csv(path: Path, max_bytes: int, check: Check) -> Columns:
     import pyarrow as pa
     from pyarrow import csv
 
+    names: list[str] = []
     try:
         with path.open("rb") as file:
             header = file.readline(1 << 20)
         names = csv.read_csv(pa.BufferReader(header)).column_names
         check(names)
-        lines = max(path.stat().st_size // (2 * len(names)), 1)  # an entry and its separator take two bytes or more
-        _check_size(path, min(lines, max_bytes), 1, max_bytes)
         table = csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False),  # one thread: the row number is in the message
                              convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())))
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: {one_line(error)}; a header of column names, then one number a column and line, "
+        raise InputError(f"{path}: {_csv_fault(error, names)}; a header of column names, then one number a column and line, "
                          "separated by commas, are needed") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _malformed(path, "CSV", error) from error
     return {name: table.column(name).to_numpy() for name in table.column_names}
+
+
+def _csv_fault(error: Exception, names: list[str]) -> str:
+    """Arrow's message, with the name of the column in place of its number."""
+    text = re.sub(r"Row #(\d+)", r"line \1", one_line(error))
+    return re.sub(r"In CSV column #(\d+)", lambda found: f"column {names[int(found[1])]}", text)
 
 
 def _write_csv(path: Path, columns: Columns, domain: Domain) -> None:
@@ -121,10 +126,9 @@ def _read_npy(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo, max
     name = member.filename.removesuffix(".npy")
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
-        if version not in ((1, 0), (2, 0)):
-            raise FileRefusedError(f"{path}: array {name} has format version {version}; 1.0 or 2.0 is needed")
-        read_header: Any = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream, max_header_size=NPY_HEADER_LIMIT)
+        if version != (1, 0):  # later ones may claim a header of gigabytes
+            raise FileRefusedError(f"{path}: array {name} has .npy format version {version}; 1.0, as numpy.savez writes plain numbers, is needed")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         if dtype.kind not in "fiu" or len(shape) != 1:
             raise InputError(f"{path}: array {name} has type {dtype} and shape {shape}; numbers of shape [N] are needed")
         _check_size(path, shape[0], 1, max_bytes)
