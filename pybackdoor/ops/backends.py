@@ -26,7 +26,7 @@ def choose(operation: str, entries: Registry, order: Sequence[str], name: str, d
         reason = entry.unsupported(device, **call)
         if reason is not None:
             able = [other for other in order if entries[other].unsupported(device, **call) is None]
-            raise UnsupportedError(f"{operation}: backend {name!r} cannot serve this call: {reason}; name another ({', '.join(able) or 'none can'}) or 'auto'")
+            raise UnsupportedError(f"{operation}: backend {name!r} cannot serve this call: {reason}; these can: {', '.join(able) or 'none'}")
         return entry
     reasons: list[str] = []
     for candidate in order:
