@@ -22,10 +22,10 @@ class FitConfig:
 
     widths: tuple[int, ...] = (64, 64, 64, 64)
     activation: str = "silu"
-    epochs: int = 200
+    epochs: int = 100
     least_steps: int = 2000
     batch_size: int = 256
-    learning_rate: float = 5e-3
+    learning_rate: float = 1e-2
     schedule: str = "one_cycle"
     weight_decay: float = 0.0
     loss: str = "mse"

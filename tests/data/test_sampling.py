@@ -32,16 +32,14 @@ def test_noise_has_the_size_asked_for_and_a_seed():
 
 
 def test_a_failing_row_is_named():
-    first = design(DOMAIN, 3000, seed=0)[:, 0]
-    limit = float(first[:1500].max())
-    row = int((first > limit).nonzero()[0])  # beyond the rows of the first call
+    bad = float(design(DOMAIN, 3000, seed=0)[2000, 0])  # beyond the rows of the first call
 
     def broken(x):
         values = product(x)
-        values[x[:, 0] > limit] = float("nan")
+        values[x[:, 0] == bad] = float("nan")
         return values
 
-    with pytest.raises(OracleFailedError, match=f"row {row}: .*NaN"):
+    with pytest.raises(OracleFailedError, match="row 2000: .*NaN"):
         sample(CallableOracle(broken, DOMAIN), 3000)
 
 
