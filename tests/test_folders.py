@@ -33,10 +33,14 @@ def test_the_folder_appears_when_the_block_ends(tmp_path):
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
 def test_nothing_is_left_when_the_block_raises(tmp_path, failure):
+    def broken() -> None:
+        with replacing_folder(tmp_path / "out") as folder:
+            fill(folder, "new")
+            raise failure
+
     made(tmp_path / "out", "old")
-    with pytest.raises(failure), replacing_folder(tmp_path / "out") as folder:
-        fill(folder, "new")
-        raise failure
+    with pytest.raises(failure):
+        broken()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert (tmp_path / "out" / "sub" / "result.txt").read_text() == "old"
 
@@ -98,5 +102,5 @@ def test_the_current_folder_is_refused(tmp_path, monkeypatch):
     (tmp_path / "inner").mkdir()
     monkeypatch.chdir(tmp_path / "inner")
     for place in (".", ".."):
-        with pytest.raises(FileRefusedError, match="current folder|not a folder"), replacing_folder(place, force=True):
+        with pytest.raises(FileRefusedError, match=r"current folder|not a folder"), replacing_folder(place, force=True):
             pytest.fail("the block must not run")

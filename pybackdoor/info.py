@@ -1,0 +1,70 @@
+"""What runs here: versions, processor, GPU, and which backend serves which op and why not the others."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+from pybackdoor import __version__
+from pybackdoor.settings import instruction_set, threads
+
+PACKAGES = ("torch", "numpy", "scipy", "numba", "pyarrow", "safetensors", "onnx", "onnxruntime", "matplotlib")
+OPS = {"ascent": {"precision": "float32"}, "train": {"dtype": "float32"}}
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python, the platform and the libraries computed with; "missing" where one is not installed. Imports none."""
+    found = {"pybackdoor": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"
+    return found
+
+
+def collect() -> dict[str, Any]:
+    """Everything `pybackdoor info` prints, as plain data.
+
+    "versions"; "threads"; "cores"; "instruction_set": of the native kernels; "gpu": name and memory of each CUDA device, or why there is none;
+    "backends": {op: {device: {"serves": name, "others": {name: why not, or null}}}}.
+    """
+    import torch
+
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return {"versions": versions(), "threads": threads(), "cores": os.cpu_count(), "instruction_set": _instruction_set(), "gpu": _gpus(),
+            "backends": {op: {device: _backends(op, device) for device in devices} for op in OPS}}
+
+
+def _instruction_set() -> str:
+    try:
+        native: Any = importlib.import_module("pybackdoor._native")
+    except ImportError as error:
+        return f"none: the native module is not built ({error})"
+    return str(native.instruction_set(instruction_set() or ""))
+
+
+def _gpus() -> list[str] | str:
+    import torch
+
+    if torch.version.cuda is None:
+        return f"none: torch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return f"none: torch is built for CUDA {torch.version.cuda}, but finds no device or driver"
+    return [f"{torch.cuda.get_device_name(index)}, {torch.cuda.get_device_properties(index).total_memory / 2**30:.0f} GiB"
+            for index in range(torch.cuda.device_count())]
+
+
+def _backends(op: str, device: str) -> dict[str, Any]:
+    import torch
+
+    from pybackdoor.ops.backends import availability
+
+    front: Any = importlib.import_module(f"pybackdoor.ops.{op}")
+    call = {key: getattr(torch, value) if key == "dtype" else value for key, value in OPS[op].items()}
+    reasons = availability(front.BACKENDS, torch.device(device), **call)
+    serving = next((name for name in front.ORDER if reasons[name] is None), None)
+    return {"serves": serving, "others": {name: reason for name, reason in reasons.items() if name != serving}}

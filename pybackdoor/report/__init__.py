@@ -1,0 +1,1 @@
+"""Pictures, tables and texts about audits, experiments and active learning."""
