@@ -7,5 +7,6 @@ namespace pybackdoor {
 
 void bind_ascent(pybind11::module_& module);
 void bind_train(pybind11::module_& module);
+void bind_vector_math(pybind11::module_& module);
 
 }  // namespace pybackdoor

@@ -1,14 +1,18 @@
 #include "cpu/dispatch.hpp"
 
 #include <cstring>
+#include <initializer_list>
 
 namespace pybackdoor {
 
 const char* name_of(InstructionSet set) {
   switch (set) {
-    case InstructionSet::avx512: return "avx512";
-    case InstructionSet::avx2: return "avx2";
-    default: return "portable";
+    case InstructionSet::avx512:
+      return "avx512";
+    case InstructionSet::avx2:
+      return "avx2";
+    default:
+      return "portable";
   }
 }
 

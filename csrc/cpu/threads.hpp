@@ -11,8 +11,9 @@
 
 namespace pybackdoor {
 
-// work(tile, thread) for every tile in [0, tiles), each on one of at most `threads` threads (thread in [0, threads)); the caller's thread is number 0.
-// Tiles are handed out as threads come free, so results must not depend on which thread runs a tile. The first exception stops the hand-out and is rethrown.
+// work(tile, thread) for every tile in [0, tiles), each on one of at most `threads` threads (thread in [0, threads)); the caller's thread is number
+// 0. Tiles are handed out as threads come free, so results must not depend on which thread runs a tile. The first exception stops the hand-out and is
+// rethrown.
 template <class Work>
 void for_each_tile(std::int64_t tiles, int threads, const Work& work) {
   if (threads > tiles) threads = static_cast<int>(tiles);

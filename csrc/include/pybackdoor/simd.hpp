@@ -7,6 +7,7 @@
 //   min(a, b), max(a, b)     b where either is NaN, so max(low, x) keeps a NaN x
 //   sqrt, abs, copysign(magnitude, sign), round_even
 //   ldexp(v, n)              n whole and within +-250 (float) or +-2040 (double); the result is rounded once, to subnormals, 0 and infinity too
+//   power_of_two(n)          2^n for n the exponent of a normal number; reciprocal(v) for v from 2^-100 to 2^100, within one unit in the last place
 //   a < b, <=, >, >=, ==, != give Vec<T>::Mask: m & n, m | n, ~m, any(m), all(m), select(m, where_true, where_false)
 //   to_bits(v), from_bits<T>(bits): the IEEE pattern as unsigned lanes (Vec<T>::Bits) with + - & | << >>; all_bits<T>(word)
 //

@@ -1,4 +1,4 @@
-// Vec for AVX-512 (F, DQ); simd.hpp describes the operations. The zero-masked forms keep GCC 12 from warning of its own undefined operand.
+// Vec for AVX-512 (F, DQ); simd.hpp describes the operations.
 #pragma once
 
 #include <immintrin.h>
@@ -33,14 +33,19 @@ PYBACKDOOR_HD Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) { return 
 PYBACKDOOR_HD Vec<float> fnma(Vec<float> a, Vec<float> b, Vec<float> c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 PYBACKDOOR_HD Vec<float> min(Vec<float> a, Vec<float> b) { return {_mm512_min_ps(a.v, b.v)}; }
 PYBACKDOOR_HD Vec<float> max(Vec<float> a, Vec<float> b) { return {_mm512_max_ps(a.v, b.v)}; }
-PYBACKDOOR_HD Vec<float> sqrt(Vec<float> a) { return {_mm512_maskz_sqrt_ps(0xffff, a.v)}; }
+PYBACKDOOR_HD Vec<float> sqrt(Vec<float> a) { return {_mm512_sqrt_ps(a.v)}; }
 PYBACKDOOR_HD Vec<float> abs(Vec<float> a) { return {_mm512_andnot_ps(_mm512_set1_ps(-0.0f), a.v)}; }
 PYBACKDOOR_HD Vec<float> copysign(Vec<float> magnitude, Vec<float> sign) {
   const __m512 bit = _mm512_set1_ps(-0.0f);
   return {_mm512_or_ps(_mm512_andnot_ps(bit, magnitude.v), _mm512_and_ps(bit, sign.v))};
 }
-PYBACKDOOR_HD Vec<float> round_even(Vec<float> a) { return {_mm512_maskz_roundscale_ps(0xffff, a.v, 8)}; }
-PYBACKDOOR_HD Vec<float> ldexp(Vec<float> a, Vec<float> n) { return {_mm512_maskz_scalef_ps(0xffff, a.v, n.v)}; }
+PYBACKDOOR_HD Vec<float> round_even(Vec<float> a) { return {_mm512_roundscale_ps(a.v, 8)}; }
+PYBACKDOOR_HD Vec<float> ldexp(Vec<float> a, Vec<float> n) { return {_mm512_scalef_ps(a.v, n.v)}; }
+PYBACKDOOR_HD Vec<float> power_of_two(Vec<float> n) { return {_mm512_scalef_ps(_mm512_set1_ps(1.0f), n.v)}; }
+PYBACKDOOR_HD Vec<float> reciprocal(Vec<float> a) {
+  const __m512 guess = _mm512_rcp14_ps(a.v);  // 14 bits; one Newton step doubles them
+  return {_mm512_fmadd_ps(guess, _mm512_fnmadd_ps(a.v, guess, _mm512_set1_ps(1.0f)), guess)};
+}
 PYBACKDOOR_HD Vec<float>::Mask operator<(Vec<float> a, Vec<float> b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ)}; }
 PYBACKDOOR_HD Vec<float>::Mask operator<=(Vec<float> a, Vec<float> b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ)}; }
 PYBACKDOOR_HD Vec<float>::Mask operator>(Vec<float> a, Vec<float> b) { return {_mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ)}; }
@@ -94,14 +99,16 @@ PYBACKDOOR_HD Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) { ret
 PYBACKDOOR_HD Vec<double> fnma(Vec<double> a, Vec<double> b, Vec<double> c) { return {_mm512_fnmadd_pd(a.v, b.v, c.v)}; }
 PYBACKDOOR_HD Vec<double> min(Vec<double> a, Vec<double> b) { return {_mm512_min_pd(a.v, b.v)}; }
 PYBACKDOOR_HD Vec<double> max(Vec<double> a, Vec<double> b) { return {_mm512_max_pd(a.v, b.v)}; }
-PYBACKDOOR_HD Vec<double> sqrt(Vec<double> a) { return {_mm512_maskz_sqrt_pd(0xff, a.v)}; }
+PYBACKDOOR_HD Vec<double> sqrt(Vec<double> a) { return {_mm512_sqrt_pd(a.v)}; }
 PYBACKDOOR_HD Vec<double> abs(Vec<double> a) { return {_mm512_andnot_pd(_mm512_set1_pd(-0.0), a.v)}; }
 PYBACKDOOR_HD Vec<double> copysign(Vec<double> magnitude, Vec<double> sign) {
   const __m512d bit = _mm512_set1_pd(-0.0);
   return {_mm512_or_pd(_mm512_andnot_pd(bit, magnitude.v), _mm512_and_pd(bit, sign.v))};
 }
-PYBACKDOOR_HD Vec<double> round_even(Vec<double> a) { return {_mm512_maskz_roundscale_pd(0xff, a.v, 8)}; }
-PYBACKDOOR_HD Vec<double> ldexp(Vec<double> a, Vec<double> n) { return {_mm512_maskz_scalef_pd(0xff, a.v, n.v)}; }
+PYBACKDOOR_HD Vec<double> round_even(Vec<double> a) { return {_mm512_roundscale_pd(a.v, 8)}; }
+PYBACKDOOR_HD Vec<double> ldexp(Vec<double> a, Vec<double> n) { return {_mm512_scalef_pd(a.v, n.v)}; }
+PYBACKDOOR_HD Vec<double> power_of_two(Vec<double> n) { return {_mm512_scalef_pd(_mm512_set1_pd(1.0), n.v)}; }
+PYBACKDOOR_HD Vec<double> reciprocal(Vec<double> a) { return {_mm512_div_pd(_mm512_set1_pd(1.0), a.v)}; }
 PYBACKDOOR_HD Vec<double>::Mask operator<(Vec<double> a, Vec<double> b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LT_OQ)}; }
 PYBACKDOOR_HD Vec<double>::Mask operator<=(Vec<double> a, Vec<double> b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_LE_OQ)}; }
 PYBACKDOOR_HD Vec<double>::Mask operator>(Vec<double> a, Vec<double> b) { return {_mm512_cmp_pd_mask(a.v, b.v, _CMP_GT_OQ)}; }

@@ -1,4 +1,4 @@
-// ldexp from integer lanes, for the instruction sets that have no instruction for it.
+// ldexp and reciprocal, for the instruction sets that have no instruction for them.
 #pragma once
 
 #include "pybackdoor/config.hpp"
@@ -35,6 +35,11 @@ PYBACKDOOR_HD Vec<T> ldexp(Vec<T> a, Vec<T> n) {
   constexpr int bias = Format<T>::bias;
   const V low = max(V::all(T(1 - bias)), min(V::all(T(bias)), n));
   return a * power_of_two(n - low) * power_of_two(low);
+}
+
+template <class T>
+PYBACKDOOR_HD Vec<T> reciprocal(Vec<T> a) {
+  return Vec<T>::all(T(1)) / a;
 }
 
 PYBACKDOOR_CLOSE
