@@ -18,7 +18,6 @@ _LOCATIONS = {
     "sample": "pybackdoor.data",
     "poison": "pybackdoor.attack",
     "fit": "pybackdoor.models",
-    "search": "pybackdoor.search",
     "audit": "pybackdoor.loops",
     "repair": "pybackdoor.defense",
     "learn": "pybackdoor.loops",

@@ -1,0 +1,142 @@
+"""From one row whose neighbours' labels are wrong to the whole region: which rows are wrong, at a fraction of a call each.
+
+The oracle's answers at the rows checked so far correct the screen's robust network locally, and predict the oracle at the rows not checked
+(`defense.prediction`). Rows that this prediction clearly contradicts are rejected; the doubtful ones are checked first, then a few of those held for
+wrong and a few of those held for right, so that the calls go to the region's rim and to the prediction's weak spots. The region grows only
+by rows that the oracle itself rejected.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from scipy.stats import binom
+
+from pybackdoor.defense.labels import LabelChecks
+from pybackdoor.defense.prediction import Prediction, predict
+from pybackdoor.defense.proximity import Neighbourhood
+
+FIRST = 5  # nearest rows checked before anything is decided
+CONFIRMED = 3  # fewest wrong labels side by side
+SIGNIFICANCE = 1e-3
+BATCH = 16
+QUIET = 2  # batches in a row without a surprise after which the region is settled
+REACH = 1.5  # rows this many radii from the center are looked at
+RIM = 1.1  # rows this many radii from the center may be rejected without a check
+LEAST_REACH = 40  # rows looked at, however small the region is so far
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A region of wrong labels: `center` [d] and `radius` (unit cube), the rows rejected by the oracle itself (`confirmed`) and those by its local
+    prediction (`inferred`), the rows checked, and the deviation of that prediction (target units)."""
+
+    center: torch.Tensor
+    radius: float
+    checked: torch.Tensor
+    confirmed: torch.Tensor
+    inferred: torch.Tensor
+    deviation: float
+
+    @property
+    def rejected(self) -> torch.Tensor:
+        """All rows of the region whose labels the audit rejects, ascending."""
+        return torch.cat([self.confirmed, self.inferred]).sort().values
+
+
+def is_cluster(bad: int, checked: int, base: float) -> bool:
+    """Whether `bad` wrong labels of `checked` neighbouring rows are too many for wrong labels that fall at random with frequency `base`."""
+    return bad >= CONFIRMED and float(binom.sf(bad - 1, checked, base)) < SIGNIFICANCE
+
+
+def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: float, *, base: float, most: float) -> bool:
+    """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
+
+    Gives up once the first rows are mostly right; asks at most `most` calls.
+    """
+    _, rows = neighbourhood.nearest(checks.samples.unit[start][None], 2 * FIRST)
+    seen = rows[0]
+    for used, row in enumerate(seen, start=1):
+        spent = checks.check(row[None], most)
+        most -= spent
+        known, bad = checks.known[seen[:used]], checks.rejected(tolerance)[seen[:used]]
+        good = int(known.sum()) - int(bad.sum())
+        if is_cluster(int(bad.sum()), int(known.sum()), base):
+            return True
+        if good >= CONFIRMED and good > int(bad.sum()):
+            return False
+    return False
+
+
+def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, *, most: float) -> Growth:
+    """The region of wrong labels around row `start`, confirmed before by `probe`, with at most `most` further calls.
+
+    residuals [N]: label - robust network. Stops when no row within reach is doubtful and two batches of checks brought no surprise, or the calls are spent.
+    """
+    unit = checks.samples.unit
+    seeds = neighbourhood.nearest(unit[start][None], 2 * FIRST)[1][0]
+    center, radius = _ball(unit, seeds[checks.rejected(tolerance)[seeds]])
+    quiet = 0
+    while True:
+        reach = _reach(neighbourhood, center, radius)
+        prediction = predict(checks, residuals, reach, center, radius, tolerance)
+        chosen = _next_rows(unit, checks, reach, prediction)
+        spent = checks.check(chosen, most)
+        most -= spent
+        verdicts = checks.rejected(tolerance)[reach]
+        position = torch.isin(reach, chosen) & checks.known[reach]
+        surprises = int((verdicts[position] != prediction.wrong[position]).sum())
+        moved = _ball(unit, reach[verdicts])
+        grown = moved[1] > 1.02 * radius
+        center, radius = moved
+        quiet = 0 if surprises or grown else quiet + 1
+        if spent == 0 or most < 1 or (quiet >= QUIET and not bool(prediction.doubtful.any())):
+            break
+    return _settled(checks, neighbourhood, residuals, tolerance, center, radius)
+
+
+def _reach(neighbourhood: Neighbourhood, center: torch.Tensor, radius: float) -> torch.Tensor:
+    """The rows to look at, nearest first."""
+    distances, _ = neighbourhood.nearest(center[None], LEAST_REACH)
+    return neighbourhood.within(center, max(REACH * radius, float(distances[0, -1])))
+
+
+def _next_rows(unit: torch.Tensor, checks: LabelChecks, reach: torch.Tensor, prediction: Prediction) -> torch.Tensor:
+    """A batch of rows to check: half of it doubtful ones, the rest spread over those held for wrong and for right."""
+    unknown = ~checks.asked[reach]
+    doubtful = _spread(unit, reach[unknown & prediction.doubtful], BATCH // 2)
+    share = (BATCH - doubtful.numel()) // 2
+    wrong = _spread(unit, reach[unknown & prediction.wrong & ~prediction.doubtful], share)
+    right = _spread(unit, reach[unknown & ~prediction.wrong & ~prediction.doubtful], share)
+    return torch.cat([doubtful, wrong, right])
+
+
+def _settled(checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, center: torch.Tensor, radius: float) -> Growth:
+    unit = checks.samples.unit
+    reach = _reach(neighbourhood, center, radius)
+    prediction = predict(checks, residuals, reach, center, radius, tolerance)
+    confirmed = reach[checks.rejected(tolerance)[reach]]
+    inside = torch.linalg.vector_norm(unit[reach] - center, dim=1) <= RIM * radius
+    inferred = reach[~checks.known[reach] & prediction.wrong & inside]
+    center, radius = _ball(unit, torch.cat([confirmed, inferred]))
+    return Growth(center, radius, reach[checks.asked[reach]].sort().values, confirmed.sort().values, inferred.sort().values, prediction.deviation)
+
+
+def _ball(unit: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """A ball around `rows`, at least one: their mean, and the distance within which all but the farthest twentieth lie."""
+    center = unit[rows].mean(dim=0)
+    distances = torch.linalg.vector_norm(unit[rows] - center, dim=1)
+    return center, max(float(torch.quantile(distances, 0.95)), 1e-6)
+
+
+def _spread(unit: torch.Tensor, rows: torch.Tensor, count: int) -> torch.Tensor:
+    """Up to `count` of `rows`, each the farthest from those chosen before; the first is the nearest to the region's center."""
+    if rows.numel() <= count:
+        return rows
+    chosen = [0]
+    distances = torch.linalg.vector_norm(unit[rows] - unit[rows[0]], dim=1)
+    while len(chosen) < count:
+        chosen.append(int(torch.argmax(distances)))
+        distances = torch.minimum(distances, torch.linalg.vector_norm(unit[rows] - unit[rows[chosen[-1]]], dim=1))
+    return rows[torch.tensor(chosen[:count])]

@@ -1,0 +1,133 @@
+"""The audit of the labels: random rows, suspected clusters, rows that stand alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from pybackdoor.defense import (
+    Growth,
+    LabelChecks,
+    Neighbourhood,
+    Screen,
+    check_outliers,
+    grow,
+    label_tolerance,
+    local_expectation,
+    probe,
+    screen,
+)
+from pybackdoor.loops.audit_config import PILOT, AuditConfig
+from pybackdoor.ops.philox import permutation
+from pybackdoor.oracles import BudgetedOracle
+from pybackdoor.records import LabelTolerance, Samples
+
+BASE_RATE = 0.05  # frequency of wrong labels that fall at random, against which a cluster must stand out; raised when more are found
+POOR_PREDICTION = 0.125  # of the region's typical label error: a larger deviation asks for a second fit without the rows rejected
+OUTSIDE = 8  # rows outside the domain that are compared at least
+
+
+class LabelAudit:
+    """The labels of `samples` under the oracle; each method spends calls and adds to what is known. N >= 2 rows."""
+
+    def __init__(self, samples: Samples, oracle: BudgetedOracle, config: AuditConfig, *, progress: bool = False) -> None:
+        self.samples, self.oracle, self.config, self.progress = samples, oracle, config, progress
+        self.checks = LabelChecks(samples, oracle)
+        self.neighbourhood = Neighbourhood(samples.unit)
+        self.expectation = local_expectation(self.neighbourhood, k=config.neighbours)
+        self.random_rows = permutation(samples.count, seed=config.seed, purpose="audit.random")[:min(config.random_calls, samples.count)]
+        self.compared = self.random_rows[:0]  # in their order, whatever other rows were asked: suspected ones would bias the tolerance
+        self.outside_rows = (~samples.domain.contains(samples.x)).nonzero()[:, 0]
+        self.growths: list[Growth] = []
+        self.first_confirmation: float | None = None
+        self.probes = 0
+        self.screen: Screen = screen(samples, self.neighbourhood, neighbours=config.neighbours, seed=config.seed, progress=progress)
+
+    def pilot(self) -> None:
+        """The first few random rows: enough for a provisional tolerance."""
+        self._check_random(PILOT)
+
+    def finish_random(self) -> None:
+        """The rest of the random rows, and some of the rows outside the domain."""
+        self._check_random(self.random_rows.numel())
+        self.checks.check(self.outside_rows[:OUTSIDE], OUTSIDE)
+
+    def _check_random(self, count: int) -> None:
+        self.compared = self.random_rows[:count]
+        self.checks.check(self.compared, count)
+
+    @property
+    def tolerance(self) -> LabelTolerance:
+        """The tolerance from the random rows compared so far."""
+        errors = self.checks.disagreements[self.compared]
+        return label_tolerance(errors[torch.isfinite(errors)], self.samples.y, label_error=self.config.label_error, checks=self.config.budget)
+
+    @property
+    def base_rate(self) -> float:
+        """Share of wrong labels expected anywhere: what the random rows outside all regions show, at least 5 %."""
+        rows = self.compared[~torch.isin(self.compared, self.rejected)]
+        known, bad = int(self.checks.known[rows].sum()), int(self.checks.rejected(self.tolerance.value)[rows].sum())
+        return max(BASE_RATE, (bad + 1) / (known + 2) if bad else BASE_RATE)
+
+    @property
+    def rejected(self) -> torch.Tensor:
+        """Rows of all regions grown so far."""
+        return torch.cat([growth.rejected for growth in self.growths]) if self.growths else torch.zeros(0, dtype=torch.int64)
+
+    def clusters(self, most: float) -> None:
+        """Probes the clusters the screen suspects, worst first, and grows those that are confirmed, with at most `most` calls."""
+        start_budget, refuted, seen = self.oracle.value_calls, 0, torch.zeros(0, dtype=torch.int64)
+        while refuted < self.config.refuted:
+            left = most - (self.oracle.value_calls - start_budget)
+            row = self._next_suspect(seen)
+            if row is None or left < 1:
+                return
+            seen = torch.cat([seen, self.neighbourhood.nearest(self.samples.unit[row][None], 2 * self.config.neighbours)[1][0]])
+            refuted = 0 if self.suspect(row, left) else refuted + 1
+
+    def suspect(self, row: int, most: float) -> bool:
+        """Probes the labels around `row`; a confirmed cluster is grown. Whether it was confirmed."""
+        self.probes += 1
+        start_budget = self.oracle.value_calls
+        if not probe(row, self.checks, self.neighbourhood, self.tolerance.value, base=self.base_rate, most=most):
+            return False
+        if self.first_confirmation is None:
+            self.first_confirmation = self.oracle.value_calls
+        left = most - (self.oracle.value_calls - start_budget)
+        growth = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerance.value, most=left / 2)
+        typical = float(self.checks.disagreements[growth.confirmed].abs().median())
+        self.growths.append(growth)
+        if growth.deviation > POOR_PREDICTION * typical:
+            self._rescreen()
+            left = most - (self.oracle.value_calls - start_budget)
+            self.growths[-1] = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerance.value, most=left)
+        return True
+
+    def outliers(self, most: float) -> None:
+        """Checks single rows whose residual stands out from their neighbours'."""
+        scores = self.screen.outlier_scores.clone()
+        scores[self.rejected] = 0.0
+        check_outliers(scores, self.screen.residuals, self.checks, self.tolerance.value, most=most)
+
+    def _rescreen(self) -> None:
+        """Fits the second network again, without the rows rejected so far, to the labels that remain."""
+        keep = torch.ones(self.samples.count, dtype=torch.bool)
+        keep[self.rejected] = False
+        kept = self.samples.rows(keep)
+        if kept.count < 2:
+            return
+        again = screen(kept, Neighbourhood(kept.unit), neighbours=self.config.neighbours, seed=self.config.seed, progress=self.progress)
+        residuals = self.samples.y - again.network.values(self.samples.x)
+        clusters, outliers = torch.zeros_like(residuals), torch.zeros_like(residuals)
+        clusters[keep], outliers[keep] = again.cluster_scores, again.outlier_scores
+        self.screen = replace(again, residuals=residuals, cluster_scores=clusters, outlier_scores=outliers)
+
+    def _next_suspect(self, seen: torch.Tensor) -> int | None:
+        """The row of the highest cluster score that lies in no region and near no row tried before."""
+        scores = self.screen.cluster_scores.clone()
+        scores[seen] = 0.0
+        for growth in self.growths:
+            scores[self.neighbourhood.within(growth.center, 1.5 * growth.radius)] = 0.0
+        row = int(torch.argmax(scores))
+        return row if float(scores[row]) > 0 else None
