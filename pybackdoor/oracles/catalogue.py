@@ -30,8 +30,8 @@ def oracle(name: str, *, domain: Domain | None = None) -> Oracle:
     The attribute may be a plain callable on arrays [N, d] (then `domain` is needed; see CallableOracle), an `Oracle`, or a class of oracles that is
     made without arguments. An oracle that carries a domain of its own refuses another one.
 
-    Raises UnknownNameError on an unknown registered name, offering the nearest ones, and InputError when the file, module or attribute does not exist,
-    the module raises while it is imported, or the domain is missing or contradicts the oracle's own.
+    Raises UnknownNameError on an unknown registered name, offering the nearest ones, and InputError when the file, module or attribute does not
+    exist, the module raises on import, or the domain is missing or contradicts the oracle's own.
 
     >>> from pybackdoor.oracles import oracle
     >>> oracle("branin").values([[0.0, 0.0]])

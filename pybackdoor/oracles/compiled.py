@@ -1,0 +1,74 @@
+"""Numba as the kernels here use it: two decorators, and a disk cache that a change in any kernel source renews."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+
+
+def scalar(function: Callable[..., Any]) -> Any:
+    """A formula on numbers, compiled into the kernels that call it; a numba.cuda kernel may call it too."""
+    return numba.njit(**_OPTIONS)(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """A loop over arrays: compiled at its first call, without the interpreter lock, and kept on disk for later processes.
+
+    Numba renews a cached kernel when its own file changes, but not when a function that it calls from another file does. Its cache therefore lies in
+    a folder named after the hash of all sources of `pybackdoor.oracles`.
+    """
+    folder = _cache_folder()
+    saved = {name: getattr(numba.config, name) for name in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES") if hasattr(numba.config, name)}
+    try:
+        for name in saved:  # read by numba while it decorates; there is no argument for them
+            setattr(numba.config, name, str(folder or "") if name == "CACHE_DIR" else "")
+        return numba.njit(nogil=True, cache=folder is not None, **_OPTIONS)(function)
+    finally:
+        for name, value in saved.items():
+            setattr(numba.config, name, value)
+
+
+@lru_cache(maxsize=1)
+def _cache_folder() -> Path | None:
+    """Where this state of the sources keeps its kernels; None, and a warning, when no folder of the user's can be written."""
+    try:
+        folder = _cache_root() / f"kernels-{_sources_hash()[:20]}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
+        _log.warning("oracle kernels are compiled anew in every process: no cache folder can be written (%s); set NUMBA_CACHE_DIR to one", error)
+        return None
+    return folder
+
+
+def _cache_root() -> Path:
+    named = getattr(numba.config, "CACHE_DIR", "")
+    if named:
+        return Path(named) / "pybackdoor"
+    if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
+        return Path(os.environ["LOCALAPPDATA"]) / "pybackdoor"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybackdoor"
+
+
+def _sources_hash() -> str:
+    """SHA-256 over the names and contents of all Python files beside and below this one."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

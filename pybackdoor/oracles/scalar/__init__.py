@@ -1,0 +1,1 @@
+"""Formulas on single numbers, shared by the CPU kernels and device kernels."""
