@@ -1,0 +1,67 @@
+"""Asks the oracle in the unit cube, counts what is spent, and takes failures and a spent budget as answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from pybackdoor.errors import BudgetExhaustedError
+from pybackdoor.oracles.oracle import Oracle
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the oracle said about N points of the unit cube.
+
+    values [N] float64, NaN unless `usable`; gradients [N, d] d(value)/du or None; standard_errors [N];
+    asked [N]: whether the budget allowed the question; usable [N]: whether the value (and the gradient asked for) is finite and OK.
+    """
+
+    values: torch.Tensor
+    gradients: torch.Tensor | None
+    standard_errors: torch.Tensor
+    asked: torch.Tensor
+    usable: torch.Tensor
+
+
+class Asker:
+    """The one place where a search spends oracle calls."""
+
+    def __init__(self, oracle: Oracle, *, on_spent: Callable[[float], object] | None = None) -> None:
+        self.oracle = oracle
+        self.on_spent = on_spent
+        self.spent = 0.0
+        self.failures = 0
+
+    def ask(self, unit: torch.Tensor, *, gradient: bool = False) -> Answers:
+        """Asks about the first points of [N, d] that the budget allows, in one batch where it allows all; the caller puts the dearest first."""
+        domain, count = self.oracle.domain, unit.shape[0]
+        x = domain.to_natural(unit)
+        values, errors = torch.full_like(unit[:, 0], torch.nan), torch.zeros_like(unit[:, 0])
+        gradients = torch.full_like(unit, torch.nan) if gradient else None
+        asked = torch.zeros(count, dtype=torch.bool, device=unit.device)
+        first, size = 0, count
+        while first < count and size:
+            part = slice(first, min(first + size, count))
+            try:
+                evaluation = self.oracle.evaluate(x[part], gradient=gradient)
+            except BudgetExhaustedError:  # nothing was spent: ask about fewer
+                size //= 2
+                continue
+            self.spent += evaluation.value_calls
+            if self.on_spent is not None:
+                self.on_spent(evaluation.value_calls)
+            values[part] = torch.where(evaluation.ok, evaluation.values, torch.nan)
+            errors[part] = evaluation.standard_errors
+            asked[part] = True
+            if gradients is not None and evaluation.gradients is not None:
+                gradients[part] = domain.gradient_to_unit(x[part], evaluation.gradients)
+            first = part.stop
+        usable = torch.isfinite(values)
+        if gradients is not None:
+            usable &= torch.isfinite(gradients).all(dim=1)
+        values = torch.where(usable, values, torch.nan)
+        self.failures += int((asked & ~usable).sum())
+        return Answers(values, gradients, errors, asked, usable)

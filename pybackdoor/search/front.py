@@ -1,0 +1,108 @@
+"""The public search: seeds, ascent, thinning, maximizers."""
+
+from __future__ import annotations
+
+import torch
+
+from pybackdoor.errors import InputError
+from pybackdoor.models.surrogate import Surrogate
+from pybackdoor.oracles import BudgetedOracle, Oracle
+from pybackdoor.records import Maximizers, Samples
+from pybackdoor.search.asking import Asker
+from pybackdoor.search.climb import Climb, surrogate_values
+from pybackdoor.search.config import SearchConfig
+from pybackdoor.search.inner import InnerAscent
+from pybackdoor.search.plain import plain_ascent
+from pybackdoor.search.screening import screen
+from pybackdoor.search.seeds import residual_seeds, space_filling_seeds
+from pybackdoor.search.thinning import thin
+from pybackdoor.search.trust_region import TrustRegion, needs_gradients
+
+
+def search(surrogate: Surrogate, oracle: Oracle, config: SearchConfig = SearchConfig(), *, samples: Samples | None = None,  # noqa: B008  (frozen)
+           pseudo_oracle: Surrogate | None = None, seed: int = 0, progress: bool = False) -> Maximizers:
+    """Local maximizers of (surrogate - oracle)^2 over the domain, thinned, worst first.
+
+    The error is asked for at `config.seeds` points (rows of `samples` with large residuals, maximizers of the disagreement with `pseudo_oracle`,
+    Sobol points); `config.climbers` of them climb. Every reported number is the float64 value at the reported point. A climber that the budget
+    stopped, or one whose oracle failed, is reported at its best point so far, with that status; a seed that never had a value is not reported.
+
+    samples: the training data, labels included; they cost nothing. pseudo_oracle: a surrogate trained independently (another seed, a robust loss)
+    that stands for the oracle between calls. An oracle with a budget (`BudgetedOracle`) is never overdrawn. seed: of the Sobol points.
+    Raises InputError when surrogate, oracle, samples and pseudo_oracle are not about the same domain.
+    """
+    _same_domain(surrogate, oracle, samples, pseudo_oracle)
+    if config.slopes == "none" and config.method == "trust_region" and pseudo_oracle is None:
+        raise InputError("search: slopes 'none' needs a pseudo_oracle: without either nothing is known around a point")
+    from tqdm import tqdm
+
+    inner = InnerAscent(surrogate, pseudo_oracle if config.method == "trust_region" else None, precision=config.precision, backend=config.backend)
+    unit = _seeds(inner, config, samples, pseudo_oracle, seed)
+    with tqdm(total=config.budget, desc=f"search with {oracle.name}", unit="call", delay=2, leave=False, disable=not progress) as bar:
+        asker = Asker(oracle if config.budget is None else BudgetedOracle(oracle, config.budget), on_spent=bar.update)
+        climb = _first_look(surrogate, unit, asker, inner, config)
+        if config.method == "plain":
+            plain_ascent(climb, inner, asker, config)
+        else:
+            TrustRegion(climb, inner, asker, config).run()
+    return _maximizers(surrogate, climb, asker, config)
+
+
+def _same_domain(surrogate: Surrogate, oracle: Oracle, samples: Samples | None, pseudo_oracle: Surrogate | None) -> None:
+    ours = oracle.domain
+    for name, part in (("surrogate", surrogate), ("samples", samples), ("pseudo_oracle", pseudo_oracle)):
+        if part is None:
+            continue
+        theirs = part.domain
+        if (theirs.names, theirs.lower, theirs.upper, theirs.scales) != (ours.names, ours.lower, ours.upper, ours.scales):
+            raise InputError(f"search: the domain of {name} differs from that of oracle {oracle.name} (features {', '.join(theirs.names)} and "
+                             f"{', '.join(ours.names)}, or their bounds or scales); give both the same domain")
+
+
+def _seeds(inner: InnerAscent, config: SearchConfig, samples: Samples | None, pseudo_oracle: Surrogate | None, seed: int) -> torch.Tensor:
+    """Seeds in the unit cube, the most telling first: [config.seeds, d]."""
+    surrogate, parts = inner.surrogate, []
+    if pseudo_oracle is not None and config.screen_share:
+        points, _ = screen(surrogate, pseudo_oracle, merging_radius=config.merging_radius, seed=seed, precision=config.precision,
+                           backend=config.backend)
+        parts.append(points[:round(config.screen_share * config.seeds)])
+    if samples is not None and config.residual_share:
+        rows = residual_seeds(samples, surrogate, round(config.residual_share * config.seeds), distance=config.seed_distance)
+        parts.append(rows.to(inner.device))
+    parts.append(space_filling_seeds(surrogate.domain, config.seeds - sum(part.shape[0] for part in parts), seed=seed, device=inner.device))
+    return torch.cat(parts)
+
+
+def _first_look(surrogate: Surrogate, unit: torch.Tensor, asker: Asker, inner: InnerAscent, config: SearchConfig) -> Climb:
+    """The climbers: the worst seeds, with the oracle's gradient where the method starts from it."""
+    gradient = config.method == "plain" or needs_gradients(config, inner)
+    select = unit.shape[0] > config.climbers
+    first = Climb(unit, surrogate_values(surrogate, unit), asker.ask(unit, gradient=gradient and not select))
+    if not select:
+        return first
+    known = first.known.nonzero()[:, 0]
+    known = known[thin(unit[known], first.errors[known], config.radius)]
+    chosen = known[_basins(unit[known], first.errors[known], config.climbers)]
+    return first.subset(chosen, asker.ask(unit[chosen], gradient=True) if gradient else None)
+
+
+def _basins(unit: torch.Tensor, errors: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` seeds most likely to stand for a maximizer of their own: by |error| times the distance to the nearest seed with a larger one.
+
+    Source: the nearest-better distance of M. Preuss, "Niching the CMA-ES via nearest-better clustering", GECCO (2010).
+    """
+    sizes = errors.abs()
+    rank = torch.argsort(torch.argsort(sizes, descending=True, stable=True))
+    distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = torch.where(rank[None, :] < rank[:, None], distances, torch.inf).amin(dim=1)
+    score = torch.where(rank == 0, torch.inf, sizes * nearest)
+    return torch.argsort(score, descending=True, stable=True)[:count]
+
+
+def _maximizers(surrogate: Surrogate, climb: Climb, asker: Asker, config: SearchConfig) -> Maximizers:
+    known = climb.known.nonzero()[:, 0]
+    kept = known[thin(climb.unit[known], climb.errors[known], config.merging_radius)]
+    unit = climb.unit[kept]
+    x = surrogate.domain.to_natural(unit)
+    return Maximizers(surrogate.domain, x, unit, climb.surrogate[kept], climb.oracle[kept], climb.standard_errors[kept], climb.status[kept],
+                      asker.spent, asker.failures)
