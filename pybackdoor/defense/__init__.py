@@ -1,7 +1,7 @@
 """Defense: which labels and which places of a model contradict the oracle, with what confidence, and the repair."""
 
 from pybackdoor.defense.certificate import certify
-from pybackdoor.defense.growth import Growth, grow, is_cluster, probe
+from pybackdoor.defense.growth import FIRST, RIM, Growth, grow, is_cluster, probe
 from pybackdoor.defense.isolated import check_outliers
 from pybackdoor.defense.labels import LabelChecks
 from pybackdoor.defense.proximity import Expectation, Neighbourhood, local_expectation
@@ -11,6 +11,6 @@ from pybackdoor.defense.tolerance import label_tolerance
 from pybackdoor.defense.verdict import Rule, context, decision_rule, honest_kind, significant
 
 __all__ = [
-    "Expectation", "Growth", "LabelChecks", "Neighbourhood", "Rule", "Screen", "certify", "check_outliers", "context", "decision_rule", "grow",
+    "FIRST", "RIM", "Expectation", "Growth", "LabelChecks", "Neighbourhood", "Rule", "Screen", "certify", "check_outliers", "context", "decision_rule", "grow",
     "honest_kind", "is_cluster", "label_tolerance", "local_expectation", "probe", "repair", "screen", "significant",
 ]

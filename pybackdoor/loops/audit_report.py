@@ -10,7 +10,7 @@ import numpy
 import torch
 
 import pybackdoor
-from pybackdoor.defense import Growth, certify, is_cluster
+from pybackdoor.defense import RIM, Growth, certify, is_cluster
 from pybackdoor.loops.audit_config import PILOT, AuditConfig
 from pybackdoor.loops.label_audit import LabelAudit
 from pybackdoor.loops.model_audit import ModelFindings
@@ -26,7 +26,7 @@ def report(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: LabelAud
     mislabeled = _mislabeled(labels, [region for region, _ in poisoned]) if labels is not None else []
     regions = sorted([region for region, _ in poisoned], key=_peak) + mislabeled + sorted(model.regions if model else (), key=_severity)
     status, reason = _status(oracle, labels, model, config, surrogate is not None, usable_random, interrupted)
-    suspicious = {row for _, growth in poisoned for row in growth.rejected.tolist()} | {row for region in mislabeled for row in region.confirmed_rows}
+    suspicious = {row for _, growth in poisoned for row in growth.inferred.tolist()} | {row for region, _ in poisoned for row in region.confirmed_rows} | {row for region in mislabeled for row in region.confirmed_rows}
     return AuditReport(
         status=status, reason=reason, poisoned=bool(poisoned), suspicious_rows=tuple(sorted(suspicious)),
         outside_rows=() if labels is None else tuple(labels.outside_rows.tolist()), regions=tuple(regions),
@@ -42,9 +42,11 @@ def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: Label
     found = []
     verdicts = labels.checks.rejected(labels.tolerance.value)
     for growth in labels.growths:
-        near = growth.checked[torch.linalg.vector_norm(labels.samples.unit[growth.checked] - growth.center, dim=1) <= growth.radius]
-        confirmed = growth.confirmed[verdicts[growth.confirmed]]
-        if not is_cluster(int(verdicts[near].sum()), int(labels.checks.known[near].sum()), labels.base_rate):
+        inside = labels.neighbourhood.within(growth.center, RIM * growth.radius)
+        near = inside[labels.checks.known[inside]]
+        confirmed = torch.cat([growth.confirmed, near]).unique()
+        confirmed = confirmed[verdicts[confirmed]]
+        if not is_cluster(int(verdicts[near].sum()), near.numel(), labels.base_rate):
             continue
         rows = labels.neighbourhood.within(growth.center, growth.radius)
         center = labels.samples.domain.to_natural(growth.center[None])
@@ -52,7 +54,7 @@ def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: Label
         evidence = {"inferred_rows": growth.inferred.tolist(), "prediction_deviation": growth.deviation,
                     "mean_label_error": float(labels.checks.disagreements[confirmed].mean())}
         region = Region(RegionKind.POISONED, dict(zip(labels.samples.domain.names, center[0].tolist(), strict=True)), growth.radius, error, value, truth,
-                        rows.numel(), tuple(growth.checked.tolist()), tuple(confirmed.tolist()), evidence)
+                        rows.numel(), tuple(torch.cat([growth.checked, near]).unique().tolist()), tuple(confirmed.tolist()), evidence)
         found.append((region, growth))
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from pybackdoor.defense import (
+    FIRST,
     Growth,
     LabelChecks,
     Neighbourhood,
@@ -25,6 +26,7 @@ from pybackdoor.records import LabelTolerance, Samples
 
 BASE_RATE = 0.05  # frequency of wrong labels that fall at random, against which a cluster must stand out; raised when more are found
 POOR_PREDICTION = 0.125  # of the region's typical label error: a larger deviation asks for a second fit without the rows rejected
+SPILL = 1.5  # radii from its center that a region's influence reaches
 OUTSIDE = 8  # rows outside the domain that are compared at least
 
 
@@ -92,6 +94,10 @@ class LabelAudit:
         start_budget = self.oracle.value_calls
         if not probe(row, self.checks, self.neighbourhood, self.tolerance.value, base=self.base_rate, most=most):
             return False
+        near = self.neighbourhood.nearest(self.samples.unit[row][None], 2 * FIRST)[1][0]
+        bad = near[self.checks.rejected(self.tolerance.value)[near]]
+        if 2 * int(self.in_region(self.samples.unit[bad]).sum()) > bad.numel():  # the rim of a region grown before
+            return False
         if self.first_confirmation is None:
             self.first_confirmation = self.oracle.value_calls
         left = most - (self.oracle.value_calls - start_budget)
@@ -103,6 +109,13 @@ class LabelAudit:
             left = most - (self.oracle.value_calls - start_budget)
             self.growths[-1] = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerance.value, most=left)
         return True
+
+    def in_region(self, points: torch.Tensor) -> torch.Tensor:
+        """Whether points [M, d], unit cube, belong to a region grown so far; the model's error spills over its rim."""
+        inside = torch.zeros(points.shape[0], dtype=torch.bool)
+        for growth in self.growths:
+            inside |= torch.linalg.vector_norm(points - growth.center, dim=1) <= SPILL * growth.radius
+        return inside
 
     def outliers(self, most: float) -> None:
         """Checks single rows whose residual stands out from their neighbours'."""
@@ -127,7 +140,6 @@ class LabelAudit:
         """The row of the highest cluster score that lies in no region and near no row tried before."""
         scores = self.screen.cluster_scores.clone()
         scores[seen] = 0.0
-        for growth in self.growths:
-            scores[self.neighbourhood.within(growth.center, 1.5 * growth.radius)] = 0.0
+        scores[self.in_region(self.samples.unit)] = 0.0
         row = int(torch.argmax(scores))
         return row if float(scores[row]) > 0 else None

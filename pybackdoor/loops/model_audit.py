@@ -67,7 +67,7 @@ def _kinds(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | No
             kind, evidence = RegionKind.UNDERFIT, {"data": "none given: coverage gaps, kinks and underfitting cannot be told apart"}
         else:
             checked = _check_near(labels, point, rule, oracle)
-            if _in_region(labels, point):
+            if bool(labels.in_region(point[None])):
                 kinds[position] = str(RegionKind.POISONED)
                 continue
             kind, evidence = honest_kind(point, maximizers.x[position].cpu(), float(maximizers.errors[position]), float(maximizers.oracle[position]),
@@ -80,7 +80,7 @@ def _kinds(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | No
 def _check_near(labels: LabelAudit, point: torch.Tensor, rule: Rule, oracle: BudgetedOracle) -> torch.Tensor:
     """Compares the labels nearest to a dense maximizer; where most are wrong the cluster is probed and grown. Returns the rows compared."""
     distances, rows = labels.neighbourhood.nearest(point[None], rule.neighbours)
-    if _in_region(labels, point) or (rule.sparse_distance is not None and float(distances[0, -1]) > rule.sparse_distance):
+    if bool(labels.in_region(point[None])) or (rule.sparse_distance is not None and float(distances[0, -1]) > rule.sparse_distance):
         return rows[0, :0]
     near = rows[0, :NEAR_CHECKS]
     labels.checks.check(near, NEAR_CHECKS)
@@ -88,11 +88,6 @@ def _check_near(labels: LabelAudit, point: torch.Tensor, rule: Rule, oracle: Bud
     if 2 * int(bad.sum()) > near.numel():
         labels.suspect(int(near[bad][0]), oracle.remaining)
     return near[labels.checks.known[near]]
-
-
-def _in_region(labels: LabelAudit, point: torch.Tensor) -> bool:
-    """Whether `point` [d] belongs to a cluster of wrong labels; the model's error spills over its rim."""
-    return any(float(torch.linalg.vector_norm(point - growth.center)) <= 1.5 * growth.radius for growth in labels.growths)
 
 
 def _region(kind: RegionKind, maximizers: Maximizers, position: int, labels: LabelAudit | None, rule: Rule, checked: torch.Tensor,
