@@ -26,8 +26,11 @@ def as_tensor(value: Any, name: str) -> torch.Tensor:
                 array = np.asarray(value)
                 if array.dtype.kind not in "fiub":
                     raise TypeError(f"elements of type {array.dtype}")
-                tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float64).copy() if not array.flags.writeable
-                                          else np.ascontiguousarray(array, dtype=np.float64))
+                tensor = torch.from_numpy(
+                    np.ascontiguousarray(array, dtype=np.float64).copy()
+                    if not array.flags.writeable
+                    else np.ascontiguousarray(array, dtype=np.float64)
+                )
         except (TypeError, ValueError, RuntimeError, BufferError) as error:
             raise InputTypeError(f"{name}: got {type(value).__name__} ({error}); an array of real numbers is needed") from error
     if tensor.is_complex():
@@ -44,8 +47,10 @@ def as_points(value: Any, dimension: int, name: str = "x", *, columns: Sequence[
     if points.ndim == 1 and points.shape[0] == dimension:
         points = points[None, :]
     if points.ndim != 2 or points.shape[1] != dimension:
-        raise InputError(f"{name}: got shape {tuple(points.shape)}; [N, {dimension}] is needed, one column a feature"
-                         + (f" ({', '.join(columns)})" if columns else ""))
+        raise InputError(
+            f"{name}: got shape {tuple(points.shape)}; [N, {dimension}] is needed, one column a feature"
+            + (f" ({', '.join(columns)})" if columns else "")
+        )
     if finite:
         check_finite(points, name, columns=columns)
     return points

@@ -35,8 +35,10 @@ class Domain:
         if not self.names:
             raise InputError("domain: no features; at least one is needed")
         if not len(self.names) == len(self.lower) == len(self.upper) == len(self.scales):
-            raise InputError(f"domain: {len(self.names)} names, {len(self.lower)} lower bounds, {len(self.upper)} upper bounds and "
-                             f"{len(self.scales)} scales; one of each a feature is needed")
+            raise InputError(
+                f"domain: {len(self.names)} names, {len(self.lower)} lower bounds, {len(self.upper)} upper bounds and "
+                f"{len(self.scales)} scales; one of each a feature is needed"
+            )
         for position, name in enumerate(self.names):
             if not isinstance(name, str) or not name:
                 raise InputError(f"domain: feature {position} has the name {name!r}; a non-empty text is needed")
@@ -92,14 +94,18 @@ class Domain:
             outside = (points < self._row(self.lower, points)) | (points > self._row(self.upper, points))
             if bool(outside.any()):
                 row, column = outside.nonzero()[0].tolist()
-                raise InputError(f"{name}: row {row} has {self.names[column]} = {float(points[row, column]):g}, outside "
-                                 f"[{self.lower[column]:g}, {self.upper[column]:g}] ({int(outside.any(dim=1).sum())} rows in all)")
+                raise InputError(
+                    f"{name}: row {row} has {self.names[column]} = {float(points[row, column]):g}, outside "
+                    f"[{self.lower[column]:g}, {self.upper[column]:g}] ({int(outside.any(dim=1).sum())} rows in all)"
+                )
         return points
 
     def to_dict(self) -> dict[str, Any]:
         """The form of `domain.json`."""
-        features = [{"name": name, "lower": lower, "upper": upper, "scale": scale}
-                    for name, lower, upper, scale in zip(self.names, self.lower, self.upper, self.scales, strict=True)]
+        features = [
+            {"name": name, "lower": lower, "upper": upper, "scale": scale}
+            for name, lower, upper, scale in zip(self.names, self.lower, self.upper, self.scales, strict=True)
+        ]
         return {"features": features, "target": self.target}
 
     @classmethod
@@ -118,8 +124,13 @@ class Domain:
         target = content.get("target", "target")
         if not isinstance(target, str) or not target:
             raise InputError(f"{source}: target is {target!r}; the name of the target column is needed")
-        return cls(tuple(feature["name"] for feature in features), tuple(feature["lower"] for feature in features),
-                   tuple(feature["upper"] for feature in features), tuple(feature.get("scale", "linear") for feature in features), target)
+        return cls(
+            tuple(feature["name"] for feature in features),
+            tuple(feature["lower"] for feature in features),
+            tuple(feature["upper"] for feature in features),
+            tuple(feature.get("scale", "linear") for feature in features),
+            target,
+        )
 
     def _row(self, values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device)

@@ -11,6 +11,25 @@ from pybackdoor.defense.tolerance import label_tolerance
 from pybackdoor.defense.verdict import Rule, context, decision_rule, honest_kind, significant
 
 __all__ = [
-    "FIRST", "RIM", "Expectation", "Growth", "LabelChecks", "Neighbourhood", "Rule", "Screen", "certify", "check_outliers", "context", "decision_rule", "grow",
-    "honest_kind", "is_cluster", "label_tolerance", "local_expectation", "probe", "repair", "screen", "significant",
+    "FIRST",
+    "RIM",
+    "Expectation",
+    "Growth",
+    "LabelChecks",
+    "Neighbourhood",
+    "Rule",
+    "Screen",
+    "certify",
+    "check_outliers",
+    "context",
+    "decision_rule",
+    "grow",
+    "honest_kind",
+    "is_cluster",
+    "label_tolerance",
+    "local_expectation",
+    "probe",
+    "repair",
+    "screen",
+    "significant",
 ]

@@ -30,7 +30,8 @@ LEAST_REACH = 40  # rows looked at, however small the region is so far
 @dataclass(frozen=True)
 class Growth:
     """A region of wrong labels: `center` [d] and `radius` (unit cube), the rows rejected by the oracle itself (`confirmed`) and those by its local
-    prediction (`inferred`), the rows checked, and the deviation of that prediction (target units)."""
+    prediction (`inferred`), the rows checked, and the deviation of that prediction (target units).
+    """
 
     center: torch.Tensor
     radius: float
@@ -72,7 +73,8 @@ def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, toleran
 def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, *, most: float) -> Growth:
     """The region of wrong labels around row `start`, confirmed before by `probe`, with at most `most` further calls.
 
-    residuals [N]: label - robust network. Stops when no row within reach is doubtful and two batches of checks brought no surprise, or the calls are spent.
+    residuals [N]: label - robust network. Stops when no row within reach is doubtful and two batches of checks brought no surprise, or the calls
+    are spent.
     """
     unit = checks.samples.unit
     seeds = neighbourhood.nearest(unit[start][None], 2 * FIRST)[1][0]
@@ -112,7 +114,9 @@ def _next_rows(unit: torch.Tensor, checks: LabelChecks, reach: torch.Tensor, pre
     return torch.cat([doubtful, wrong, right])
 
 
-def _settled(checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, center: torch.Tensor, radius: float) -> Growth:
+def _settled(
+    checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, center: torch.Tensor, radius: float
+) -> Growth:
     unit = checks.samples.unit
     reach = _reach(neighbourhood, center, radius)
     prediction = predict(checks, residuals, reach, center, radius, tolerance)

@@ -24,7 +24,7 @@ class LabelChecks:
         """Asks about those of `rows` not asked yet, in their order, at most `most` and at most what the budget allows; returns how many."""
         rows = rows[~self.asked[rows]]
         allowed = int(min(most, self.oracle.remaining))
-        rows = rows[:max(allowed, 0)]
+        rows = rows[: max(allowed, 0)]
         if rows.numel():
             self.asked[rows] = True
             evaluation = self.oracle.evaluate(self.samples.x[rows], strict=False)
@@ -40,7 +40,7 @@ class LabelChecks:
 
     @property
     def disagreements(self) -> torch.Tensor:
-        """label - oracle [N], NaN where unknown."""
+        """Label - oracle [N], NaN where unknown."""
         return self.samples.y - self.truth
 
     def rejected(self, tolerance: float, errors: float = 5.0) -> torch.Tensor:

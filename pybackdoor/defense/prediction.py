@@ -20,7 +20,8 @@ FAINT = 0.25  # of the region's typical label error: a smaller predicted one is 
 @dataclass(frozen=True)
 class Prediction:
     """For R rows: `errors` [R] label - predicted oracle (label - oracle itself where known); `wrong` and `doubtful` [R], bool;
-    `deviation`: of the prediction, leaving one out (target units)."""
+    `deviation`: of the prediction, leaving one out (target units).
+    """
 
     errors: torch.Tensor
     wrong: torch.Tensor
@@ -51,7 +52,7 @@ def predict(checks: LabelChecks, residuals: torch.Tensor, rows: torch.Tensor, ce
 def _linear(place: torch.Tensor, known: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Ridge regression: predictions [R] and leave-one-out errors [C]."""
     ones = torch.ones(place.shape[0], 1, dtype=place.dtype)
-    features, design = torch.cat([ones, place], dim=1), torch.cat([ones[:known.shape[0]], known], dim=1)
+    features, design = torch.cat([ones, place], dim=1), torch.cat([ones[: known.shape[0]], known], dim=1)
     penalty = torch.ones(design.shape[1], dtype=place.dtype)
     penalty[0] = 1e-9
     inverse = torch.linalg.inv(design.T @ design + torch.diag(penalty))

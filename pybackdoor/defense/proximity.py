@@ -44,7 +44,9 @@ class Neighbourhood:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What the training rows see around themselves: `k` neighbours, the typical (median) distance to the k-th, and the one only a share `level` exceeds."""
+    """What the training rows see around themselves: `k` neighbours, the typical (median) distance to the k-th, and the one only a share `level`
+    exceeds.
+    """
 
     k: int
     typical_distance: float

@@ -22,7 +22,8 @@ LABEL_SPAN = 3.0
 class Screen:
     """What the screen says of N rows.
 
-    network: the robust second network; residuals [N] label - network; cluster_scores [N], large where neighbouring residuals agree and rows are dense;
+    network: the robust second network; residuals [N] label - network; cluster_scores [N], large where neighbouring residuals agree and rows are
+    dense;
     outlier_scores [N]: |residual| over the typical |residual| of the nearest rows, large for a row that stands alone.
     """
 
@@ -48,10 +49,12 @@ def screen(samples: Samples, neighbourhood: Neighbourhood, *, neighbours: int = 
 
 def robust_network(samples: Samples, *, seed: int = 0, progress: bool = False) -> NetworkSurrogate:
     """A network that follows the bulk of the labels: Huber loss from a fiftieth of their spread on, about 20 passes, outlying labels clipped."""
-    low, high = torch.quantile(samples.y[torch.linspace(0, samples.count - 1, min(samples.count, 100_000)).long()],
-                               torch.tensor([0.05, 0.95], dtype=torch.float64)).tolist()
+    low, high = torch.quantile(
+        samples.y[torch.linspace(0, samples.count - 1, min(samples.count, 100_000)).long()], torch.tensor([0.05, 0.95], dtype=torch.float64)
+    ).tolist()
     span = LABEL_SPAN * (high - low)
     clipped = Samples(samples.domain, samples.x, samples.y.clamp(low - span, high + span) if span > 0 else samples.y)
-    config = FitConfig(widths=(64, 64, 64, 64), activation="relu", epochs=20, least_steps=600, learning_rate=8e-3, loss="huber", huber_delta=0.02,
-                       seed=seed)
+    config = FitConfig(
+        widths=(64, 64, 64, 64), activation="relu", epochs=20, least_steps=600, learning_rate=8e-3, loss="huber", huber_delta=0.02, seed=seed
+    )
     return fit(clipped, config, progress=progress)

@@ -29,7 +29,10 @@ def label_tolerance(disagreements: torch.Tensor, labels: torch.Tensor, *, label_
     elif disagreements.numel():
         scale = float(torch.quantile(disagreements.abs(), QUANTILE)) / float(norm.isf((1 - QUANTILE) / 2))
         value = deviations * scale
-        how = f"{deviations:.2f} times the label error {scale:.3g} estimated from {disagreements.numel()} rows drawn at random ({QUANTILE:.0%} quantile)"
+        how = (
+            f"{deviations:.2f} times the label error {scale:.3g} estimated from {disagreements.numel()} rows drawn at random "
+            f"({QUANTILE:.0%} quantile)"
+        )
     else:
         value, how = 0.0, "no label could be compared"
     if value < floor:

@@ -25,7 +25,9 @@ BEND = 3.0  # misfit of a local linear fit to the labels, over the typical one, 
 
 @dataclass(frozen=True)
 class Rule:
-    """The decision boundary, with its numbers: |error| above `error_threshold` is significant; a k-th neighbour beyond `sparse_distance` is sparse."""
+    """The decision boundary, with its numbers: |error| above `error_threshold` is significant; a k-th neighbour beyond `sparse_distance` is
+    sparse.
+    """
 
     error_threshold: float
     typical_error: float
@@ -78,7 +80,9 @@ def context(samples: Samples, neighbourhood: Neighbourhood, screen: Screen, surr
     return Context(samples, neighbourhood, screen, mismatched, float(bends.median()))
 
 
-def honest_kind(point: torch.Tensor, natural: torch.Tensor, error: float, oracle: float, rule: Rule, known: Context) -> tuple[RegionKind, dict[str, Any]]:
+def honest_kind(
+    point: torch.Tensor, natural: torch.Tensor, error: float, oracle: float, rule: Rule, known: Context
+) -> tuple[RegionKind, dict[str, Any]]:
     """Why the model is wrong at `point` [d] (unit cube; `natural` [d] the same), where the labels near are right; with the evidence."""
     distances, _ = known.neighbourhood.nearest(point[None], rule.neighbours)
     distance = float(distances[0, -1])

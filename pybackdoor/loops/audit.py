@@ -16,11 +16,13 @@ from pybackdoor.oracles import BudgetedOracle, Oracle
 from pybackdoor.records import AuditReport, Samples
 
 
-def audit(oracle: Oracle, surrogate: Surrogate | None = None, samples: Samples | None = None, config: AuditConfig | None = None, *,
-          progress: bool = False) -> AuditReport:
+def audit(
+    oracle: Oracle, surrogate: Surrogate | None = None, samples: Samples | None = None, config: AuditConfig | None = None, *, progress: bool = False
+) -> AuditReport:
     """What contradicts the oracle, in the labels of `samples`, in `surrogate`, or in both. config: default `AuditConfig()`.
 
-    Order of spending: a few random rows for a provisional label tolerance (none when `label_error` is declared); the clusters the screen suspects, each
+    Order of spending: a few random rows for a provisional label tolerance (none when `label_error` is declared); the clusters the screen
+    suspects, each
     probed until confirmed or refuted and, if confirmed, grown to all its rows; the other random rows (certificate, tolerance, typical model error);
     rows that stand alone; the search of error maximizers, of which the suspicious ones have the labels near them compared.
     Never spends more than `config.budget` value calls. An oracle that fails at some points is counted and reported; an audit that could conclude
@@ -31,10 +33,12 @@ def audit(oracle: Oracle, surrogate: Surrogate | None = None, samples: Samples |
     config = config or AuditConfig()
     if samples is None and surrogate is None:
         raise InputError("audit: neither samples nor a surrogate was given; name what is to be audited")
-    for name, domain in (("samples", samples and samples.domain), ("surrogate", surrogate and surrogate.domain)):
-        if domain is not None and domain != oracle.domain:
-            raise InputError(f"audit: the domain of the {name} ({', '.join(domain.names)}) is not the oracle's ({', '.join(oracle.domain.names)}), "
-                             "or its bounds or scales differ; bring both to the same domain")
+    for name, audited in (("samples", samples), ("surrogate", surrogate)):
+        if audited is not None and audited.domain != oracle.domain:
+            raise InputError(
+                f"audit: the domain of the {name} ({', '.join(audited.domain.names)}) is not the oracle's "
+                f"({', '.join(oracle.domain.names)}), or its bounds or scales differ; bring both to the same domain"
+            )
     if samples is not None and samples.count < 2:
         raise InputError(f"audit: {samples.count} rows; at least two are needed")
     budgeted = BudgetedOracle(oracle, config.budget)

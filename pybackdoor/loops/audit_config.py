@@ -35,12 +35,18 @@ class AuditConfig:
         if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < 1:
             raise InputError(f"audit: a budget of {self.budget} value calls; a whole number >= 1 is needed")
         if self.label_error is not None and not (math.isfinite(self.label_error) and self.label_error >= 0):
-            raise InputError(f"audit: a label error of {self.label_error}; a standard deviation >= 0 in target units is needed, or None to estimate it")
+            raise InputError(
+                f"audit: a label error of {self.label_error}; a standard deviation >= 0 in target units is needed, or None to estimate it"
+            )
         if not (0 < self.random_share < 1 and 0 <= self.search_share < 1 and self.random_share + self.search_share < 1):
-            raise InputError(f"audit: random_share {self.random_share} and search_share {self.search_share}; shares in [0, 1) with a sum below 1 are needed")
+            raise InputError(
+                f"audit: random_share {self.random_share} and search_share {self.search_share}; shares in [0, 1) with a sum below 1 are needed"
+            )
         if not 0.5 <= self.confidence < 1 or self.neighbours < 1 or self.refuted < 1:
-            raise InputError(f"audit: confidence {self.confidence}, neighbours {self.neighbours}, refuted {self.refuted}; a confidence in [0.5, 1) and "
-                             "whole numbers >= 1 are needed")
+            raise InputError(
+                f"audit: confidence {self.confidence}, neighbours {self.neighbours}, refuted {self.refuted}; a confidence in [0.5, 1) and "
+                "whole numbers >= 1 are needed"
+            )
 
     @property
     def random_calls(self) -> int:

@@ -19,22 +19,51 @@ from pybackdoor.oracles import BudgetedOracle
 from pybackdoor.records import AuditReport, AuditStatus, Region, RegionKind
 
 
-def report(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: LabelAudit | None, model: ModelFindings | None, config: AuditConfig, *,
-           usable_random: int, interrupted: bool, seconds: float) -> AuditReport:
+def report(
+    oracle: BudgetedOracle,
+    surrogate: Surrogate | None,
+    labels: LabelAudit | None,
+    model: ModelFindings | None,
+    config: AuditConfig,
+    *,
+    usable_random: int,
+    interrupted: bool,
+    seconds: float,
+) -> AuditReport:
     """The report; `usable_random`: random points at which the oracle gave a value."""
     poisoned = _poisoned(oracle, surrogate, labels) if labels is not None else []
     mislabeled = _mislabeled(labels, [region for region, _ in poisoned]) if labels is not None else []
     regions = sorted([region for region, _ in poisoned], key=_peak) + mislabeled + sorted(model.regions if model else (), key=_severity)
     status, reason = _status(oracle, labels, model, config, surrogate is not None, usable_random, interrupted)
-    suspicious = {row for _, growth in poisoned for row in growth.inferred.tolist()} | {row for region, _ in poisoned for row in region.confirmed_rows} | {row for region in mislabeled for row in region.confirmed_rows}
+    suspicious = (
+        {row for _, growth in poisoned for row in growth.inferred.tolist()}
+        | {row for region, _ in poisoned for row in region.confirmed_rows}
+        | {row for region in mislabeled for row in region.confirmed_rows}
+    )
     return AuditReport(
-        status=status, reason=reason, poisoned=bool(poisoned), suspicious_rows=tuple(sorted(suspicious)),
-        outside_rows=() if labels is None else tuple(labels.outside_rows.tolist()), regions=tuple(regions),
-        label_tolerance=None if labels is None else labels.tolerance, certificate=_certificate(labels, config),
-        oracle_calls=oracle.value_calls, oracle_calls_to_first_confirmation=labels.first_confirmation if labels is not None and poisoned else None,
-        oracle_failures=oracle.failures, rule=_rule(labels, model), maximizers=_maximizers(model, labels), seconds=seconds, config=asdict(config),
-        versions={"pybackdoor": pybackdoor.__version__, "python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__},
-        inputs={})
+        status=status,
+        reason=reason,
+        poisoned=bool(poisoned),
+        suspicious_rows=tuple(sorted(suspicious)),
+        outside_rows=() if labels is None else tuple(labels.outside_rows.tolist()),
+        regions=tuple(regions),
+        label_tolerance=None if labels is None else labels.tolerance,
+        certificate=_certificate(labels, config),
+        oracle_calls=oracle.value_calls,
+        oracle_calls_to_first_confirmation=labels.first_confirmation if labels is not None and poisoned else None,
+        oracle_failures=oracle.failures,
+        rule=_rule(labels, model),
+        maximizers=_maximizers(model, labels),
+        seconds=seconds,
+        config=asdict(config),
+        versions={
+            "pybackdoor": pybackdoor.__version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": numpy.__version__,
+        },
+        inputs={},
+    )
 
 
 def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: LabelAudit) -> list[tuple[Region, Growth]]:
@@ -51,10 +80,23 @@ def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: Label
         rows = labels.neighbourhood.within(growth.center, growth.radius)
         center = labels.samples.domain.to_natural(growth.center[None])
         error, value, truth = _peak_error(surrogate, labels, confirmed)
-        evidence = {"inferred_rows": growth.inferred.tolist(), "prediction_deviation": growth.deviation,
-                    "mean_label_error": float(labels.checks.disagreements[confirmed].mean())}
-        region = Region(RegionKind.POISONED, dict(zip(labels.samples.domain.names, center[0].tolist(), strict=True)), growth.radius, error, value, truth,
-                        rows.numel(), tuple(torch.cat([growth.checked, near]).unique().tolist()), tuple(confirmed.tolist()), evidence)
+        evidence = {
+            "inferred_rows": growth.inferred.tolist(),
+            "prediction_deviation": growth.deviation,
+            "mean_label_error": float(labels.checks.disagreements[confirmed].mean()),
+        }
+        region = Region(
+            RegionKind.POISONED,
+            dict(zip(labels.samples.domain.names, center[0].tolist(), strict=True)),
+            growth.radius,
+            error,
+            value,
+            truth,
+            rows.numel(),
+            tuple(torch.cat([growth.checked, near]).unique().tolist()),
+            tuple(confirmed.tolist()),
+            evidence,
+        )
         found.append((region, growth))
     return found
 
@@ -75,13 +117,32 @@ def _mislabeled(labels: LabelAudit, poisoned: list[Region]) -> list[Region]:
     rows = rows[~torch.isin(rows, clustered)]
     rows = rows[torch.argsort(labels.checks.disagreements[rows].abs(), descending=True, stable=True)]
     names = labels.samples.domain.names
-    return [Region(RegionKind.MISLABELED, dict(zip(names, labels.samples.x[row].tolist(), strict=True)), 0.0, None, None, float(labels.checks.truth[row]), 1,
-                   (row,), (row,), {"label": float(labels.samples.y[row]), "label_error": float(labels.checks.disagreements[row])})
-            for row in rows.tolist()]
+    return [
+        Region(
+            RegionKind.MISLABELED,
+            dict(zip(names, labels.samples.x[row].tolist(), strict=True)),
+            0.0,
+            None,
+            None,
+            float(labels.checks.truth[row]),
+            1,
+            (row,),
+            (row,),
+            {"label": float(labels.samples.y[row]), "label_error": float(labels.checks.disagreements[row])},
+        )
+        for row in rows.tolist()
+    ]
 
 
-def _status(oracle: BudgetedOracle, labels: LabelAudit | None, model: ModelFindings | None, config: AuditConfig, with_model: bool,
-            usable_random: int, interrupted: bool) -> tuple[AuditStatus, str]:
+def _status(
+    oracle: BudgetedOracle,
+    labels: LabelAudit | None,
+    model: ModelFindings | None,
+    config: AuditConfig,
+    with_model: bool,
+    usable_random: int,
+    interrupted: bool,
+) -> tuple[AuditStatus, str]:
     spent = f"{oracle.value_calls:g} of {config.budget} value calls spent"
     if interrupted:
         return AuditStatus.INTERRUPTED, f"interrupted by the user; {spent}"
@@ -111,8 +172,11 @@ def _rule(labels: LabelAudit | None, model: ModelFindings | None) -> dict[str, A
     if labels is not None:
         known = labels.outside_rows[labels.checks.known[labels.outside_rows]]
         rejected = int(labels.checks.rejected(labels.tolerance.value)[known].sum())
-        rule |= {"base_rate": labels.base_rate, "clusters_probed": labels.probes,
-                 "outside_rows": {"count": labels.outside_rows.numel(), "checked": known.numel(), "rejected": rejected}}
+        rule |= {
+            "base_rate": labels.base_rate,
+            "clusters_probed": labels.probes,
+            "outside_rows": {"count": labels.outside_rows.numel(), "checked": known.numel(), "rejected": rejected},
+        }
     return rule
 
 
@@ -121,8 +185,13 @@ def _maximizers(model: ModelFindings | None, labels: LabelAudit | None) -> dict[
         return {}
     found = model.maximizers
     columns: dict[str, list[Any]] = {name: found.x[:, column].tolist() for column, name in enumerate(found.domain.names)}
-    columns |= {"model": found.surrogate.tolist(), "oracle": found.oracle.tolist(), "error": found.errors.tolist(),
-                "standard_error": found.standard_errors.tolist(), "kind": list(model.kinds)}
+    columns |= {
+        "model": found.surrogate.tolist(),
+        "oracle": found.oracle.tolist(),
+        "error": found.errors.tolist(),
+        "standard_error": found.standard_errors.tolist(),
+        "kind": list(model.kinds),
+    }
     if labels is not None and found.count:
         distances, _ = labels.neighbourhood.nearest(found.unit, labels.expectation.k)
         columns["neighbour_distance"] = distances[:, -1].tolist()

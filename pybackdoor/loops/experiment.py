@@ -1,7 +1,7 @@
 """The paper's experiment end to end: an accurate surrogate, a localized backdoor, the audit that finds it, the repair that removes it.
 
-After X. Li, G. Kesidis, D. J. Miller, V. Lucic, "Backdoor Attack and Defense for Deep Regression", arXiv 2109.02381 (2021), on its example problem, the
-down-and-out put; sizes and settings are ours.
+After X. Li, G. Kesidis, D. J. Miller, V. Lucic, "Backdoor Attack and Defense for Deep Regression", arXiv 2109.02381 (2021), on its example
+problem, the down-and-out put; sizes and settings are ours.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class ExperimentConfig:
 class ModelErrors:
     """Errors of one model against the oracle, target units.
 
-    Over the whole domain: `test_rmse`, `maximum`; in the attack's ball: mean signed error `ball`, `ball_rmse`; `shells`: RMSE in two shells around it.
+    Over the whole domain: `test_rmse`, `maximum`; in the attack's ball: mean signed error `ball`, `ball_rmse`; `shells`: RMSE in two shells
+    around it.
     """
 
     test_rmse: float
@@ -66,7 +67,9 @@ class Detection:
 
 @dataclass(frozen=True)
 class Trial:
-    """One seed: models by name, their errors, signed errors at the test points [T], audits of the poisoned data and of the clean twin, seconds a stage."""
+    """One seed: models by name, their errors, signed errors at the test points [T], audits of the poisoned data and of the clean twin, seconds a
+    stage.
+    """
 
     seed: int
     surrogates: dict[str, NetworkSurrogate]
@@ -96,8 +99,10 @@ def run_trial(config: ExperimentConfig, seed: int, *, progress: bool = False) ->
     auditing = replace(config.audit, seed=seed)
     start = time.perf_counter()
     nothing = torch.zeros(0, dtype=torch.int64)
-    detections = {POISONED: _detection(audit(source, surrogates[POISONED], poisoned, auditing, progress=progress), truth.poisoned_rows),
-                  CLEAN: _detection(audit(source, surrogates[CLEAN], clean, auditing, progress=progress), nothing)}
+    detections = {
+        POISONED: _detection(audit(source, surrogates[POISONED], poisoned, auditing, progress=progress), truth.poisoned_rows),
+        CLEAN: _detection(audit(source, surrogates[CLEAN], clean, auditing, progress=progress), nothing),
+    }
     seconds["audits"] = time.perf_counter() - start
     start = time.perf_counter()
     surrogates[REPAIRED] = fit(repair(poisoned, detections[POISONED].report), fitting, progress=progress)
@@ -109,7 +114,9 @@ def run_trial(config: ExperimentConfig, seed: int, *, progress: bool = False) ->
 
 @dataclass(frozen=True)
 class Slice:
-    """Oracle and models along one feature through the ball's center: positions [P], natural units; curves {name: [P]}; ball and shield as intervals."""
+    """Oracle and models along one feature through the ball's center: positions [P], natural units; curves {name: [P]}; ball and shield as
+    intervals.
+    """
 
     feature: str
     positions: torch.Tensor
@@ -135,7 +142,9 @@ def slice_through(trial: Trial, source: Oracle, *, feature: str | None = None, p
         low, high = domain.to_natural(ends.clamp(0, 1))[:, axis].tolist()
         return low, high
 
-    return Slice(domain.names[axis], x[:, axis], curves, interval(trial.truth.radius), interval(trial.truth.shield_radius), domain.scales[axis] == "log")
+    return Slice(
+        domain.names[axis], x[:, axis], curves, interval(trial.truth.radius), interval(trial.truth.shield_radius), domain.scales[axis] == "log"
+    )
 
 
 def _detection(report: AuditReport, poisoned: torch.Tensor) -> Detection:

@@ -38,7 +38,7 @@ class LabelAudit:
         self.checks = LabelChecks(samples, oracle)
         self.neighbourhood = Neighbourhood(samples.unit)
         self.expectation = local_expectation(self.neighbourhood, k=config.neighbours)
-        self.random_rows = permutation(samples.count, seed=config.seed, purpose="audit.random")[:min(config.random_calls, samples.count)]
+        self.random_rows = permutation(samples.count, seed=config.seed, purpose="audit.random")[: min(config.random_calls, samples.count)]
         self.compared = self.random_rows[:0]  # in their order, whatever other rows were asked: suspected ones would bias the tolerance
         self.outside_rows = (~samples.domain.contains(samples.x)).nonzero()[:, 0]
         self.growths: list[Growth] = []

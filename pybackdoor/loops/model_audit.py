@@ -39,8 +39,9 @@ def typical_errors(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAu
     return (surrogate.values(x) - evaluation.values)[evaluation.ok]
 
 
-def audit_model(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, config: AuditConfig, errors: torch.Tensor, *,
-                progress: bool = False) -> ModelFindings:
+def audit_model(
+    surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, config: AuditConfig, errors: torch.Tensor, *, progress: bool = False
+) -> ModelFindings:
     """Searches the error maximizers with what the budget still allows and tells their kinds apart; suspicious ones have their labels checked.
 
     errors [n]: of `typical_errors`. Clusters of wrong labels that come to light are added to `labels.growths`.
@@ -51,14 +52,22 @@ def audit_model(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit
     allowed = int(oracle.remaining) - min(reserve, int(oracle.remaining) // 3)
     if allowed < 1:
         return ModelFindings(_none(oracle), rule, (), ())
-    maximizers = search(surrogate, oracle, replace(config.search, budget=allowed), samples=None if labels is None else labels.samples,
-                        pseudo_oracle=None if labels is None else labels.screen.network, seed=config.seed, progress=progress)
+    maximizers = search(
+        surrogate,
+        oracle,
+        replace(config.search, budget=allowed),
+        samples=None if labels is None else labels.samples,
+        pseudo_oracle=None if labels is None else labels.screen.network,
+        seed=config.seed,
+        progress=progress,
+    )
     kinds, regions = _kinds(surrogate, oracle, labels, maximizers, rule)
     return ModelFindings(maximizers, rule, kinds, regions)
 
 
-def _kinds(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, maximizers: Maximizers,
-           rule: Rule) -> tuple[tuple[str, ...], tuple[Region, ...]]:
+def _kinds(
+    surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, maximizers: Maximizers, rule: Rule
+) -> tuple[tuple[str, ...], tuple[Region, ...]]:
     kinds, regions = [""] * maximizers.count, []
     known = None if labels is None else context(labels.samples, labels.neighbourhood, labels.screen, surrogate, labels.tolerance.value)
     for position in significant(maximizers, rule).nonzero()[:, 0].tolist():
@@ -70,8 +79,9 @@ def _kinds(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | No
             if bool(labels.in_region(point[None])):
                 kinds[position] = str(RegionKind.POISONED)
                 continue
-            kind, evidence = honest_kind(point, maximizers.x[position].cpu(), float(maximizers.errors[position]), float(maximizers.oracle[position]),
-                                         rule, known)
+            kind, evidence = honest_kind(
+                point, maximizers.x[position].cpu(), float(maximizers.errors[position]), float(maximizers.oracle[position]), rule, known
+            )
         kinds[position] = str(kind)
         regions.append(_region(kind, maximizers, position, labels, rule, checked, evidence))
     return tuple(kinds), tuple(regions)
@@ -90,13 +100,24 @@ def _check_near(labels: LabelAudit, point: torch.Tensor, rule: Rule, oracle: Bud
     return near[labels.checks.known[near]]
 
 
-def _region(kind: RegionKind, maximizers: Maximizers, position: int, labels: LabelAudit | None, rule: Rule, checked: torch.Tensor,
-            evidence: dict[str, Any]) -> Region:
+def _region(
+    kind: RegionKind, maximizers: Maximizers, position: int, labels: LabelAudit | None, rule: Rule, checked: torch.Tensor, evidence: dict[str, Any]
+) -> Region:
     radius = rule.typical_distance or 0.0
     near = 0 if labels is None else labels.neighbourhood.within(maximizers.unit[position].cpu(), radius).numel()
     center = dict(zip(maximizers.domain.names, maximizers.x[position].tolist(), strict=True))
-    return Region(kind, center, radius, abs(float(maximizers.errors[position])), float(maximizers.surrogate[position]),
-                  float(maximizers.oracle[position]), near, tuple(checked.tolist()), (), evidence)
+    return Region(
+        kind,
+        center,
+        radius,
+        abs(float(maximizers.errors[position])),
+        float(maximizers.surrogate[position]),
+        float(maximizers.oracle[position]),
+        near,
+        tuple(checked.tolist()),
+        (),
+        evidence,
+    )
 
 
 def _none(oracle: BudgetedOracle) -> Maximizers:

@@ -33,8 +33,10 @@ class AscentSchedule:
         if self.steps < 0 or self.patience < 0:
             raise InputError(f"schedule: steps {self.steps} and patience {self.patience}; whole numbers >= 0 are needed")
         if not self.step_size > 0 or self.decay < 0 or self.step_tolerance < 0 or self.improvement < 0:
-            raise InputError(f"schedule: step_size {self.step_size} must be positive; decay {self.decay}, step_tolerance {self.step_tolerance} "
-                             f"and improvement {self.improvement} not negative")
+            raise InputError(
+                f"schedule: step_size {self.step_size} must be positive; decay {self.decay}, step_tolerance {self.step_tolerance} "
+                f"and improvement {self.improvement} not negative"
+            )
         if self.direction not in ("normalised", "raw"):
             raise InputError(f"schedule: direction {self.direction!r}; 'normalised' or 'raw' is needed")
 

@@ -123,15 +123,30 @@ class AuditReport:
             "suspicious_rows": list(self.suspicious_rows),
             "outside_rows": list(self.outside_rows),
             "regions": [
-                {"kind": str(region.kind), "center": region.center, "radius": region.radius, "peak_error": region.peak_error, "model": region.model,
-                 "oracle": region.oracle, "rows_near": region.rows_near, "checked_rows": list(region.checked_rows),
-                 "confirmed_rows": list(region.confirmed_rows), "evidence": region.evidence, "explanation": region.kind.explanation}
+                {
+                    "kind": str(region.kind),
+                    "center": region.center,
+                    "radius": region.radius,
+                    "peak_error": region.peak_error,
+                    "model": region.model,
+                    "oracle": region.oracle,
+                    "rows_near": region.rows_near,
+                    "checked_rows": list(region.checked_rows),
+                    "confirmed_rows": list(region.confirmed_rows),
+                    "evidence": region.evidence,
+                    "explanation": region.kind.explanation,
+                }
                 for region in self.regions
             ],
             "label_tolerance": None if self.label_tolerance is None else {"value": self.label_tolerance.value, "how": self.label_tolerance.how},
-            "certificate": None if self.certificate is None else {
-                "confidence": self.certificate.confidence, "max_bad_label_fraction": self.certificate.max_bad_label_fraction,
-                "random_calls": self.certificate.random_calls, "bad_found": self.certificate.bad_found},
+            "certificate": None
+            if self.certificate is None
+            else {
+                "confidence": self.certificate.confidence,
+                "max_bad_label_fraction": self.certificate.max_bad_label_fraction,
+                "random_calls": self.certificate.random_calls,
+                "bad_found": self.certificate.bad_found,
+            },
             "oracle_calls": self.oracle_calls,
             "oracle_calls_to_first_confirmation": self.oracle_calls_to_first_confirmation,
             "oracle_failures": self.oracle_failures,

@@ -41,7 +41,8 @@ class Evaluation:
     """Values of an oracle at N points, in natural units.
 
     values [N] float64 (NaN where `status` is not OK); gradients [N, d] d(value)/d(feature) or None; standard_errors [N], 0 when deterministic;
-    status [N] int64 codes of EvaluationStatus; value_calls: what was spent, in value calls (a value is 1, a value with gradient 1 + g, a cache hit 0).
+    status [N] int64 codes of EvaluationStatus; value_calls: what was spent, in value calls (a value is 1, a value with gradient 1 + g, a cache
+    hit 0).
     """
 
     values: torch.Tensor

@@ -29,7 +29,7 @@ class Maximizers:
 
     @property
     def errors(self) -> torch.Tensor:
-        """surrogate - oracle, signed: [M]."""
+        """Surrogate - oracle, signed: [M]."""
         return self.surrogate - self.oracle
 
     @property

@@ -37,12 +37,15 @@ class Network:
         if self.activation not in ACTIVATIONS:
             raise InputError(f"network: unknown activation {self.activation!r}; one of {', '.join(ACTIVATIONS)} is needed")
         if not self.weights or len(self.weights) != len(self.biases):
-            raise InputError(f"network: {len(self.weights)} weight matrices and {len(self.biases)} biases; one of each a layer is needed, at least one layer")
+            raise InputError(
+                f"network: {len(self.weights)} weight matrices and {len(self.biases)} biases; one of each a layer is needed, at least one layer"
+            )
         width = self.input_shift.shape[0]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
-                raise InputError(f"network: layer {layer} has weights {tuple(weight.shape)} and bias {tuple(bias.shape)}; "
-                                 f"[width, {width}] and [width] are needed")
+                raise InputError(
+                    f"network: layer {layer} has weights {tuple(weight.shape)} and bias {tuple(bias.shape)}; [width, {width}] and [width] are needed"
+                )
             width = weight.shape[0]
         if width != 1:
             raise InputError(f"network: the last layer has {width} outputs; a regression surrogate has one")
@@ -69,5 +72,11 @@ class Network:
 
     def to(self, device: torch.device | str) -> Network:
         """The same network on another device."""
-        return replace(self, weights=tuple(weight.to(device) for weight in self.weights), biases=tuple(bias.to(device) for bias in self.biases),
-                       input_shift=self.input_shift.to(device), input_scale=self.input_scale.to(device), input_rate=self.input_rate.to(device))
+        return replace(
+            self,
+            weights=tuple(weight.to(device) for weight in self.weights),
+            biases=tuple(bias.to(device) for bias in self.biases),
+            input_shift=self.input_shift.to(device),
+            input_scale=self.input_scale.to(device),
+            input_rate=self.input_rate.to(device),
+        )

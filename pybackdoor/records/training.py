@@ -16,8 +16,10 @@ LOSSES = ("mse", "huber")
 class TrainingPlan:
     """Everything that fixes a training besides data and start: a function of it, the data and the seed alone.
 
-    steps: total minibatch steps T the schedule is laid out for; batch_size: rows a step (the last batch of an epoch is filled from the next epoch's permutation);
-    learning_rate: the peak; schedule: "one_cycle" (linear warm-up over `warmup` of the steps, then cosine to learning_rate * final_fraction), "cosine" or "constant";
+    steps: total minibatch steps T the schedule is laid out for; batch_size: rows a step (the last batch of an epoch is filled from the next
+    epoch's permutation);
+    learning_rate: the peak; schedule: "one_cycle" (linear warm-up over `warmup` of the steps, then cosine to learning_rate * final_fraction),
+    "cosine" or "constant";
     beta1, beta2, epsilon: Adam; weight_decay: decoupled (AdamW); loss: "mse" or "huber" (threshold huber_delta, in scaled target units);
     seed: key of the minibatch bijection.
     """
@@ -41,8 +43,16 @@ class TrainingPlan:
             raise InputError(f"training plan: steps {self.steps} and batch_size {self.batch_size}; steps >= 0 and batch_size >= 1 are needed")
         if self.schedule not in SCHEDULES or self.loss not in LOSSES:
             raise InputError(f"training plan: schedule {self.schedule!r} and loss {self.loss!r}; one of {SCHEDULES} and one of {LOSSES} are needed")
-        if not (self.learning_rate > 0 and 0 <= self.warmup < 1 and 0 <= self.final_fraction <= 1 and self.huber_delta > 0 and self.epsilon > 0
-                and 0 <= self.beta1 < 1 and 0 <= self.beta2 < 1 and self.weight_decay >= 0):
+        if not (
+            self.learning_rate > 0
+            and 0 <= self.warmup < 1
+            and 0 <= self.final_fraction <= 1
+            and self.huber_delta > 0
+            and self.epsilon > 0
+            and 0 <= self.beta1 < 1
+            and 0 <= self.beta2 < 1
+            and self.weight_decay >= 0
+        ):
             raise InputError(f"training plan: a rate or moment is out of range in {self}")
 
 
@@ -50,7 +60,8 @@ class TrainingPlan:
 class TrainingState:
     """M networks of one shape between two steps.
 
-    weights: L tensors [M, width_l, width_{l-1}]; biases: L tensors [M, width_l]; first and second Adam moments in the same order (weights, then biases);
+    weights: L tensors [M, width_l, width_{l-1}]; biases: L tensors [M, width_l]; first and second Adam moments in the same order (weights, then
+    biases);
     step: minibatch steps taken so far. Inputs and targets are those of the data given to `ops.train`, already scaled.
     """
 
