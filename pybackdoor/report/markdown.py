@@ -6,26 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pybackdoor.records import AuditReport, AuditStatus, Region
+from pybackdoor.report.tables import markdown, number
 
 ROWS_SHOWN = 20
 
 
 def audit_markdown(report: AuditReport, invocation: str, pictures: Sequence[tuple[str, str]] = ()) -> str:
     """The text for `report`; `invocation` is the command line that made it, pictures are (file name, caption)."""
-    parts = ["# Audit report", _verdict(report), _asked(report), _found(report), _not_proven(report),
+    parts = ["# Audit report", _verdict(report), _asked(report, invocation), _found(report), _not_proven(report),
              "\n\n".join(["## Pictures", *(f"![{caption}]({name})\n\n{caption}" for name, caption in pictures)]) if pictures else "",
              _rule(report), _provenance(report, invocation)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)])
-
-
-def number(value: float | None) -> str:
-    """Four significant digits, or a dash."""
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _verdict(report: AuditReport) -> str:
@@ -38,9 +29,11 @@ def _verdict(report: AuditReport) -> str:
     return f"{verdict}\n\nStatus: {report.status}, {report.reason}."
 
 
-def _asked(report: AuditReport) -> str:
+def _asked(report: AuditReport, invocation: str) -> str:
     tolerance = report.label_tolerance
-    lines = [f"- {name.replace('_', ' ')}: {value}" for name, value in report.config.items() if not isinstance(value, dict | list)]
+    lines = ["Where the model, or the labels of its data, contradict the oracle, and whether somebody planted that:", "", "```", invocation, "```",
+             ""]
+    lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in report.config.items() if not isinstance(value, dict | list)]
     lines.append("- a label counts as wrong when it differs from the oracle by more than "
                  + (f"{number(tolerance.value)} ({tolerance.how})" if tolerance else "a tolerance that could not be set"))
     return "\n".join(["## What was asked", "", *lines])
@@ -57,7 +50,7 @@ def _found(report: AuditReport) -> str:
     rows = [_region_row(region, features) for region in report.regions[:ROWS_SHOWN]]
     more = len(report.regions) - ROWS_SHOWN
     kinds = dict.fromkeys(region.kind for region in report.regions)
-    lines += ["Worst first; features in natural units, the radius in the unit cube.", "", table(head, rows), ""]
+    lines += ["Worst first; features in natural units, the radius in the unit cube.", "", markdown(head, rows), ""]
     lines += [f"{more} more in verdict.json.", ""] if more > 0 else []
     return "\n".join([*lines, *(f"- {kind.replace('_', ' ')}: {kind.explanation}" for kind in kinds)])
 
@@ -90,14 +83,22 @@ def _rule(report: AuditReport) -> str:
     return "\n".join(["## The rule and its numbers", "", *_flat(report.rule)]) if report.rule else ""
 
 
-def _flat(content: Mapping[str, Any]) -> list[str]:
-    return [f"- {name.replace('_', ' ')}: {number(value) if isinstance(value, float) else value}" for name, value in content.items()]
+def _flat(content: Mapping[str, Any], prefix: str = "") -> list[str]:
+    lines = []
+    for name, value in content.items():
+        label = f"{prefix}{name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            lines += _flat(value, f"{label}: ")
+        else:
+            lines.append(f"- {label}: {number(value) if isinstance(value, float) else '-' if value is None else value}")
+    return lines
 
 
 def _provenance(report: AuditReport, invocation: str) -> str:
     inputs = [f"- {role}: `{value}`" for role, value in report.inputs.items()] or ["- none recorded"]
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    return "\n".join(["## Inputs, versions, and how to run it again", "", *inputs, "", versions, "", "```", invocation, "```"])
+    again = "With these inputs and versions, the same command gives the same verdict:"
+    return "\n".join(["## Inputs, versions, and how to run it again", "", *inputs, "", versions, "", again, "", "```", invocation, "```"])
 
 
 def _listed(rows: Sequence[int]) -> str:

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 Array = npt.NDArray[np.float64]
 COLORS = {"clean": "#0072b2", "poisoned, no shield": "#e69f00", "poisoned": "#d55e00", "repaired": "#009e73",
           "active": "#0072b2", "random": "#999999"}
 DASHES = {"poisoned, no shield": "-.", "repaired": "--", "random": "--"}
 MARKERS = {"poisoned": ("X", "#d55e00"), "mislabeled": ("P", "#cc79a7"), "model_mismatch": ("s", "#e69f00"), "kink": ("^", "#56b4e9"),
-           "underfit": ("v", "#009e73"), "coverage_gap": ("o", "#0072b2"), "no region": (".", "#bbbbbb")}
+           "underfit": ("v", "#009e73"), "coverage_gap": ("o", "#0072b2"), "": (".", "#bbbbbb")}
 SMALLEST = 1e-12
 
 
@@ -62,6 +63,20 @@ def plot_slice(path: Path, positions: Array, curves: Mapping[str, Array], *, fea
         axes.legend(loc="best")
 
 
+def plot_region(path: Path, positions: Array, model: Array, *, rows: Mapping[str, tuple[Array, Array]], feature: str, target: str,
+                ball: tuple[float, float], title: str, log: bool = False) -> None:
+    """A model [N] along one feature at positions [N] through a region, with the labels of rows near: {name: (positions [M], labels [M])}."""
+    with _axes(path) as axes:
+        axes.axvspan(*ball, color="#d55e00", alpha=0.15, linewidth=0, label="region")
+        for name, (places, labels) in rows.items():
+            marker, color = ("x", "#d55e00") if name.startswith("rejected") else (".", "#777777")
+            axes.scatter(places, labels, s=18, marker=marker, color=color, linewidth=1, label=f"{name} ({places.size})", zorder=3)
+        axes.plot(positions, model, label="model", color="#0072b2", linewidth=1.6)
+        axes.set(xlabel=f"{feature} (model: other features at the region's center)", ylabel=target, title=title, xscale="log" if log else "linear",
+                 xlim=(float(positions.min()), float(positions.max())))
+        axes.legend(loc="best")
+
+
 def plot_maximizers(path: Path, errors: Array, crowding: Array, kinds: Sequence[str], *, boundary: Boundary | None, target: str) -> None:
     """Local error maximizers: |error| [M] against how densely rows lie around them [M] (1 is typical), marked by the kind of their region [M]."""
     with _axes(path) as axes:
@@ -69,13 +84,15 @@ def plot_maximizers(path: Path, errors: Array, crowding: Array, kinds: Sequence[
         for kind, (marker, color) in MARKERS.items():
             chosen = np.array([each == kind for each in kinds], dtype=bool)
             if chosen.any():
-                label = f"{kind.replace('_', ' ')} ({int(chosen.sum())})"
+                label = f"{kind.replace('_', ' ') or 'error not significant'} ({int(chosen.sum())})"
                 axes.scatter(dense[chosen], size[chosen], marker=marker, color=color, s=30 if marker == "." else 60, zorder=3, label=label)
         axes.set(xscale="log", yscale="log", xlabel="density of training rows around it (1 = typical)", ylabel=f"absolute error ({target})",
                  title="Local error maximizers")
         if boundary is not None:
             _draw_boundary(axes, boundary)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        _plain_numbers(axes.xaxis)
+        _plain_numbers(axes.yaxis)
 
 
 def plot_learning(path: Path, curves: Mapping[str, tuple[Array, Array]], target: str) -> None:
@@ -88,8 +105,7 @@ def plot_learning(path: Path, curves: Mapping[str, tuple[Array, Array]], target:
             if errors.shape[0] > 1:
                 axes.fill_between(calls, errors.min(axis=0), errors.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
         axes.set(yscale="log", xlabel="oracle calls", ylabel=f"test RMSE ({target})", title="Error against oracle calls")
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        _plain_numbers(axes.yaxis)
         axes.legend(loc="upper right")
 
 
@@ -100,6 +116,16 @@ def _draw_boundary(axes: Axes, boundary: Boundary) -> None:
     axes.plot([boundary.crowding, boundary.crowding, right], [top, boundary.error, boundary.error], color="black", linewidth=1, linestyle=":",
               label="suspicious beyond")
     axes.fill_between([boundary.crowding, right], boundary.error, top, color="#d55e00", alpha=0.07, linewidth=0, zorder=0)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """0.2 rather than 2 x 10^-1 on a logarithmic axis, at 1, 2 and 5 of each decade when these are few. Called when the limits are set."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 1e3 * low else (1.0,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _style(name: str) -> dict[str, Any]:
