@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pybackdoor"
 LAYERS = {
-    "errors": 0, "registry": 0, "settings": 0, "files": 0, "folders": 0,
+    "errors": 0, "registry": 0, "settings": 0, "files": 0, "folders": 0, "locations": 0,
     "arrays": 1, "domain": 1, "records": 1,
     "ops": 2, "_native": 2, "_native_cuda": 2,
     "oracles": 3, "data": 3, "models": 3,
