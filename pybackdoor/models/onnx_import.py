@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,9 @@ def import_onnx(path: str | os.PathLike[str], domain: Domain, *, max_bytes: int 
     Raises FileRefusedError for a file that is malformed, too large, of another form, not finite in the domain, or at odds with onnxruntime.
     """
     model = read_onnx(path, max_bytes=max_bytes)
-    general = OnnxSurrogate(model, domain, Path(path).stem)
+    general = OnnxSurrogate(path, domain, model=model)
     try:
-        surrogate = NetworkSurrogate(_network(_output(model, domain), domain), domain, Path(path).stem)
+        surrogate = NetworkSurrogate(_network(_output(model, domain), domain), domain, general.name)
     except NotAChainError as reason:
         general.reason = f"not a chain of linear layers and activations: {reason}"
         _compared(path, general, None)

@@ -17,22 +17,22 @@ from pybackdoor.models.surrogate import Surrogate
 
 
 class OnnxSurrogate(Surrogate):
-    """The model in `path` (a file, or a model read already): natural-unit points [N, d], in the domain's order, to one number a point.
+    """The ONNX model at `path`: natural-unit points [N, d], columns in the domain's order, to one number a point.
 
     Gradients are central differences in the unit cube with a step of 5e-3 where the model computes in float32 (accurate to about 1e-4 of the
     function's variation), 6e-6 where all of it is float64; 2 d runs a point.
-    reason: why the model is not a native network, when `import_onnx` made this. Raises FileRefusedError for a model of another form.
+    model: what `path` holds, when it has been read already. reason: why the model is not a native network, when `import_onnx` made this.
+    Raises FileRefusedError for a file that is malformed or a model of another form.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | onnx.ModelProto, domain: Domain, name: str | None = None, *, reason: str = "") -> None:
-        source = "model" if isinstance(path, onnx.ModelProto) else str(path)
-        self.session = OnnxSession(path if isinstance(path, onnx.ModelProto) else read_onnx(path), source)
+    def __init__(self, path: str | os.PathLike[str], domain: Domain, name: str | None = None, *, model: onnx.ModelProto | None = None) -> None:
+        self.session = OnnxSession(read_onnx(path) if model is None else model, path)
         if self.session.features not in (None, domain.dimension):
-            raise FileRefusedError(f"{source}: the model takes {self.session.features} features, but the domain has {domain.dimension} "
+            raise FileRefusedError(f"{path}: the model takes {self.session.features} features, but the domain has {domain.dimension} "
                                    f"({', '.join(domain.names)}); give the domain it was trained on")
         self.domain = domain
-        self.name = name or Path(source).stem
-        self.reason = reason
+        self.name = name or Path(path).stem
+        self.reason = ""
 
     def _values(self, x: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self.session.run(x.cpu().numpy())).to(x.device)

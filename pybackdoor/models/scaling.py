@@ -19,11 +19,11 @@ def input_scaling(dimension: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def target_scaling(y: torch.Tensor, weights: torch.Tensor | None) -> tuple[float, float]:
-    """Weighted mean and standard deviation of the targets [N]; the scale is 1 when they are constant."""
+    """Weighted mean and standard deviation of the targets [N]; a millionth of their size when they are constant, so that the fit is too."""
     share = torch.full_like(y, 1.0 / y.shape[0]) if weights is None else weights / weights.sum()
     mean = float((share * y).sum())
     spread = float((share * (y - mean) ** 2).sum().sqrt())
-    return mean, spread if spread > 1e-12 * max(abs(mean), 1e-12) else 1.0
+    return mean, spread if spread > 1e-12 * abs(mean) else 1e-6 * (abs(mean) or 1.0)
 
 
 def rescaled(network: Network, output_shift: float, output_scale: float) -> Network:

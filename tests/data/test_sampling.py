@@ -39,7 +39,7 @@ def test_a_failing_row_is_named():
         values[x[:, 0] == bad] = float("nan")
         return values
 
-    with pytest.raises(OracleFailedError, match="row 2000: .*NaN"):
+    with pytest.raises(OracleFailedError, match=r"row 2000: .*NaN"):
         sample(CallableOracle(broken, DOMAIN), 3000)
 
 

@@ -94,7 +94,7 @@ def test_sizes_are_bounded(tmp_path):
 def test_what_cannot_be_saved_is_named(tmp_path):
     with pytest.raises(InputTypeError, match="CallableSurrogate"):
         save_model(tmp_path / "model.safetensors", CallableSurrogate(lambda x: x[:, 0], DOMAIN))
-    with pytest.raises(FileRefusedError, match="end in .safetensors"):
+    with pytest.raises(FileRefusedError, match=r"end in \.safetensors"):
         save_model(tmp_path / "model.pt", surrogate())
     with pytest.raises(FileRefusedError, match="cannot be written"):
         save_model(tmp_path / "none" / "model.safetensors", surrogate())

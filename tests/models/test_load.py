@@ -68,7 +68,8 @@ def test_pickles_are_refused_with_a_way_out(tmp_path, name, content):
 
 @pytest.mark.parametrize(("name", "domain", "error", "text"), [
     ("none.safetensors", None, FileRefusedError, "does not exist"), ("none.onnx", DOMAIN, FileRefusedError, "does not exist"),
-    ("none", DOMAIN, FileRefusedError, "does not exist"), ("text.txt", DOMAIN, FileRefusedError, "ends in .txt"), (".", DOMAIN, FileRefusedError, "not a file"),
+    ("none", DOMAIN, FileRefusedError, "does not exist"), ("text.txt", DOMAIN, FileRefusedError, "ends in .txt"),
+    (".", DOMAIN, FileRefusedError, "not a file"),
     ("model.onnx", None, InputError, "does not say its domain"), ("mine.py:plane", None, InputError, "does not say its domain"),
     ("mine.py:own", DOMAIN, InputError, "a domain of its own"), ("mine.py:number", DOMAIN, InputTypeError, "is a int"),
     ("mine.py:Settings", DOMAIN, InputTypeError, "is a type"), ("mine.py:nothing", DOMAIN, InputError, "it defines .*plane"),

@@ -58,7 +58,7 @@ def test_no_hidden_layer_is_a_plane(tmp_path):
 def test_what_cannot_be_exported_is_named(tmp_path):
     with pytest.raises(InputTypeError, match="CallableSurrogate"):
         export_onnx(tmp_path / "model.onnx", CallableSurrogate(lambda x: x[:, 0], DOMAIN))
-    with pytest.raises(FileRefusedError, match="end in .onnx"):
+    with pytest.raises(FileRefusedError, match=r"end in \.onnx"):
         export_onnx(tmp_path / "model.pt", surrogate())
     with pytest.raises(FileRefusedError, match="cannot be written"):
         export_onnx(tmp_path / "none" / "model.onnx", surrogate())

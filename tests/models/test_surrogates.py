@@ -5,7 +5,6 @@ import pytest
 import torch
 from networks import DOMAIN, network, points, surrogate
 
-from pybackdoor.domain import Domain
 from pybackdoor.errors import InputError, InputTypeError
 from pybackdoor.models import CallableSurrogate, NetworkSurrogate, OnnxSurrogate, TorchSurrogate, export_onnx
 from pybackdoor.models.differences import gradients_by_differences
