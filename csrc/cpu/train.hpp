@@ -1,32 +1,34 @@
-// Training of M networks of one shape by minibatch Adam on the CPU: what the kernels of an instruction set offer, and the call that runs them.
-// The definition is pybackdoor/ops/train/reference.py.
+// Training of networks by minibatch Adam on the CPU: what the kernels compiled for an instruction set offer to train_host.cpp.
+//
+// How a network is stored. A matrix is cut into panels of `panel` columns, the last one narrower but a whole number of vectors; a panel is stored row
+// after row. The weights of the first layer have a row for each input and a column for each output, all others the other way round. The middle
+// layers' weights are kept a second time, turned: a product needs its second factor with the summed index going down. Padding is zero and stays zero.
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <vector>
-
-#include "cpu/dispatch.hpp"
 
 namespace pybackdoor {
 
-enum class Activation : int;  // pybackdoor/activation.hpp
+// What the kernels of an instruction set need: numbers in a vector, in the rows of a panel; rows of a weight matrix come in multiples of row_block
+// and batches are worked off in tiles of at most tile_rows rows.
+struct TrainGeometry {
+  std::int64_t lanes, panel, row_block, tile_rows;
+};
 
-// Rows of one network as the kernels store them: matrices in column panels, padded to whole vectors (csrc/cpu/train_layout.hpp).
 struct TrainLayer {
-  std::int64_t inputs, outputs;            // as the user counts them
-  std::int64_t rows, columns;              // of the stored matrix, padded
-  std::int64_t weights, biases, backward;  // offsets into the parameters and into the turned copies
-  bool by_input;                           // rows are inputs (first layer), else outputs
+  std::int64_t inputs, outputs;
+  std::int64_t input_columns;            // inputs, padded to whole vectors
+  std::int64_t rows, columns;            // of the stored weights, padded
+  std::int64_t weights, biases, turned;  // offsets in a set of parameters, and in the turned copies
+  std::int64_t values, slopes;           // offsets in the scratch memory: a tile of inputs, and of derivatives of the activation that made them
 };
 
 struct TrainLayout {
-  std::vector<TrainLayer> layers;
-  std::int64_t parameters = 0;  // numbers in one padded set of parameters
-  std::int64_t turned = 0;      // numbers in the turned copies of the middle layers' weights
-  std::int64_t tile_rows = 0;
-  std::int64_t scratch = 0;  // numbers a thread needs
-  int activation = 0;
+  const TrainLayer* layers;
+  std::int64_t count;
+  std::int64_t parameters, turned, scratch;  // numbers in a set of parameters, in the turned copies, and in the scratch memory of a thread
+  std::int64_t errors[2], deltas;            // offsets in it: derivatives of the loss by a layer's products, of even and odd layers; [tile_rows]
+  int activation;                            // pybackdoor::Activation
 };
 
 struct TrainLoss {
@@ -34,16 +36,15 @@ struct TrainLoss {
   double delta;
 };
 
-// The data a kernel reads: x [rows, dimension], y [rows], weights [rows] or null.
+// Rows `index` [size] of the data: x [rows, dimension], y [rows], weights [rows] or null.
 template <class T>
 struct TrainBatch {
   const T *x, *y, *weights;
-  const std::int64_t* index;  // [size] row numbers
+  const std::int64_t* index;
   std::int64_t size, dimension;
   TrainLoss loss;
 };
 
-// One network in the kernels' layout.
 template <class T>
 struct TrainNetwork {
   T *parameters, *first, *second, *gradient, *turned, *scratch;
@@ -54,28 +55,26 @@ struct TrainStep {
   std::int64_t step;
 };
 
-template <class T>
-struct TrainFunctions {
-  void (*plan)(TrainLayout& layout);                                                        // fills in all but inputs, outputs, activation
-  std::int64_t (*place)(const TrainLayer& layer, std::int64_t output, std::int64_t input);  // of a weight, from the layer's offset
-  void (*turn)(const TrainLayout& layout, const TrainNetwork<T>& network);                  // refreshes the turned copies
-  double (*gradient)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch);  // mean loss; gradient into the network
-  void (*update)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainStep& step);           // Adam, then turn
-  void (*outputs)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch, T* out);  // [size]
-};
-
 struct TrainStream {
   std::uint64_t seed;
   std::uint32_t purpose, stream;
 };
 
+template <class T>
+struct TrainFunctions {
+  TrainGeometry geometry;
+  void (*turn)(const TrainLayout& layout, const TrainNetwork<T>& network);  // refreshes the turned copies
+  double (*gradient)(const TrainLayout& layout, const TrainNetwork<T>& network,
+                     const TrainBatch<T>& batch);  // returns the sum of the weighted losses
+  void (*update)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainStep& step);
+  void (*outputs)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch, T* out);  // [size]
+};
+
 struct TrainKernels {
-  TrainFunctions<float> single;
-  TrainFunctions<double> twice;
-  // Positions [count], among `rows` rows, of the entries first .. first + count - 1 of the stream's endless sequence of bijections.
+  TrainFunctions<float> of_float;
+  TrainFunctions<double> of_double;
+  // Positions, among `rows` rows, of entries first .. first + count - 1 of the stream's endless sequence of bijections.
   void (*minibatch)(std::int64_t rows, const TrainStream& from, std::int64_t first, std::int64_t count, std::int64_t* out);
 };
 
 }  // namespace pybackdoor
-
-PYBACKDOOR_DECLARE_KERNELS(TrainKernels, train_kernels)

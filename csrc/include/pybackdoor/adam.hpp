@@ -29,9 +29,9 @@ PYBACKDOOR_HD AdamStep<T> adam_step(const AdamPlan& plan, int64_t step, double l
           T(1 - plan.beta1),
           T(plan.beta2),
           T(1 - plan.beta2),
-          T(1 / sqrt(1 - pow(plan.beta2, number))),
+          T(1 / ::sqrt(1 - ::pow(plan.beta2, number))),
           T(plan.epsilon),
-          T(learning_rate / (1 - pow(plan.beta1, number))),
+          T(learning_rate / (1 - ::pow(plan.beta1, number))),
           T(1 - learning_rate * plan.weight_decay)};
 }
 

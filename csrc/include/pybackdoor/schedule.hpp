@@ -22,7 +22,7 @@ PYBACKDOOR_HD double learning_rate(const Schedule& plan, int64_t step) {
   const double steps = static_cast<double>(plan.steps), now = static_cast<double>(step);
   const double warmup = plan.kind == ScheduleKind::one_cycle ? plan.warmup * steps : 0.0;
   if (now <= warmup) return plan.peak * now / warmup;
-  const double cosine = cos(3.141592653589793 * (now - warmup) / (steps - warmup));
+  const double cosine = ::cos(3.141592653589793 * (now - warmup) / (steps - warmup));
   return plan.peak * (plan.final_fraction + (1 - plan.final_fraction) * (1 + cosine) / 2);
 }
 

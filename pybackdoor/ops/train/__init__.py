@@ -17,8 +17,8 @@ from pybackdoor.settings import threads as default_threads
 
 __all__ = ["BACKENDS", "ORDER", "initial_state", "train"]
 
-BACKENDS = Registry("train backend", {"reference": "pybackdoor.ops.train.reference:BACKEND"})
-ORDER = ("reference",)
+BACKENDS = Registry("train backend", {"cpu": "pybackdoor.ops.train.cpu:BACKEND", "reference": "pybackdoor.ops.train.reference:BACKEND"})
+ORDER = ("cpu", "reference")
 
 
 def train(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activation: str, until: int | None = None, rows: Any = None,

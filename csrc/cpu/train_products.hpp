@@ -1,0 +1,132 @@
+// The three matrix products of a training step, each a sweep of one register block over panels (see train.hpp for the storage).
+#pragma once
+
+#include <stdint.h>
+
+#include "pybackdoor/simd.hpp"
+
+PYBACKDOOR_OPEN
+
+// A register block is `rows` rows by `vectors` vectors; a weight gradient takes `gradient_rows` rows, which divide the lanes of a vector or more.
+template <class T>
+struct Block {
+  static constexpr int lanes = Vec<T>::lanes;
+#if defined(PYBACKDOOR_ISA_AVX512)
+  static constexpr int rows = 6, vectors = 4, gradient_rows = 4;
+#elif defined(PYBACKDOOR_ISA_AVX2)
+  static constexpr int rows = 6, vectors = 2, gradient_rows = 4;
+#else
+  static constexpr int rows = 4, vectors = 2, gradient_rows = 2;
+#endif
+  static constexpr int64_t panel = vectors * lanes;
+  static constexpr int64_t tile_rows = (64 + rows - 1) / rows * rows;
+};
+
+template <int N>
+struct Count {
+  static constexpr int value = N;
+};
+
+// Calls f(Count<n>{}) for the run-time n in 1 .. N.
+template <int N, class Function>
+PYBACKDOOR_HD void with_count(int64_t n, Function&& f) {
+  if constexpr (N > 1) {
+    if (n != N) return with_count<N - 1>(n, f);
+  }
+  f(Count<N>{});
+}
+
+PYBACKDOOR_HD int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// c[r][:] += sum over k of a[r * row_step + k * step] * b[k][:], b a panel of V vectors.
+template <int R, int V, class T>
+PYBACKDOOR_HD void accumulate(Vec<T> (&c)[R][V], const T* a, int64_t row_step, int64_t step, const T* b, int64_t count) {
+  for (int64_t k = 0; k < count; ++k) {
+    Vec<T> row[V];
+    for (int v = 0; v < V; ++v) row[v] = Vec<T>::load(b + v * Vec<T>::lanes);
+    for (int r = 0; r < R; ++r) {
+      const Vec<T> factor = Vec<T>::all(a[r * row_step + k * step]);
+      for (int v = 0; v < V; ++v) c[r][v] = fma(factor, row[v], c[r][v]);
+    }
+    b += V * Vec<T>::lanes;
+  }
+}
+
+// out [rows, columns] = a [rows, inner] b [inner, columns], then + bias [columns] (when not null) or times slopes [rows, columns] (when not null).
+// `a`, `out` and `slopes` are tiles; a is padded to inner_columns, b has b_rows rows.
+template <class T>
+void tile_product(const T* a, int64_t inner, int64_t inner_columns, const T* b, int64_t b_rows, int64_t columns, const T* bias, const T* slopes,
+                  T* out, int64_t rows) {
+  using V = Vec<T>;
+  using B = Block<T>;
+  for (int64_t column = 0; column < columns; column += B::panel) {
+    const int64_t width = least(B::panel, columns - column);
+    with_count<B::vectors>(width / B::lanes, [&](auto vectors) {
+      constexpr int count = decltype(vectors)::value;
+      for (int64_t row = 0; row < rows; row += B::rows) {
+        V c[B::rows][count];
+        for (int v = 0; v < count; ++v) {
+          const V start = bias ? V::load(bias + column + v * B::lanes) : V::all(T(0));
+          for (int r = 0; r < B::rows; ++r) c[r][v] = start;
+        }
+        for (int64_t k = 0; k < inner; k += B::panel) {
+          const int64_t step = least(B::panel, inner_columns - k);
+          accumulate(c, a + k * B::tile_rows + row * step, step, 1, b + column * b_rows + k * count * B::lanes, least(B::panel, inner - k));
+        }
+        const int64_t place = column * B::tile_rows + row * width;
+        for (int r = 0; r < B::rows; ++r) {
+          for (int v = 0; v < count; ++v) {
+            const int64_t at = place + (r * count + v) * B::lanes;
+            store(out + at, slopes ? c[r][v] * V::load(slopes + at) : c[r][v]);
+          }
+        }
+      }
+    });
+  }
+}
+
+// out [a_used, b_columns] (+)= transpose of a [rows, a_used] times b [rows, b_columns]; a is padded to a_columns, a_used a multiple of gradient_rows.
+template <class T>
+void gradient_product(const T* a, int64_t a_used, int64_t a_columns, const T* b, int64_t b_columns, T* out, int64_t rows, bool add) {
+  using V = Vec<T>;
+  using B = Block<T>;
+  constexpr int block = B::gradient_rows;
+  for (int64_t column = 0; column < b_columns; column += B::panel) {
+    with_count<B::vectors>(least(B::panel, b_columns - column) / B::lanes, [&](auto vectors) {
+      constexpr int count = decltype(vectors)::value;
+      for (int64_t row = 0; row < a_used; row += block) {
+        T* const target = out + column * a_used + row * count * B::lanes;
+        V c[block][count];
+        for (int r = 0; r < block; ++r) {
+          for (int v = 0; v < count; ++v) c[r][v] = add ? V::load(target + (r * count + v) * B::lanes) : V::all(T(0));
+        }
+        const int64_t first = row / B::panel * B::panel, step = least(B::panel, a_columns - first);
+        accumulate(c, a + first * B::tile_rows + (row - first), 1, step, b + column * B::tile_rows, rows);
+        for (int r = 0; r < block; ++r) {
+          for (int v = 0; v < count; ++v) store(target + (r * count + v) * B::lanes, c[r][v]);
+        }
+      }
+    });
+  }
+}
+
+// out [columns] (+)= the sums of the columns of a tile.
+template <class T>
+void column_sums(const T* a, int64_t columns, T* out, int64_t rows, bool add) {
+  using V = Vec<T>;
+  using B = Block<T>;
+  for (int64_t column = 0; column < columns; column += B::panel) {
+    with_count<B::vectors>(least(B::panel, columns - column) / B::lanes, [&](auto vectors) {
+      constexpr int count = decltype(vectors)::value;
+      V sum[count];
+      for (int v = 0; v < count; ++v) sum[v] = add ? V::load(out + column + v * B::lanes) : V::all(T(0));
+      const T* from = a + column * B::tile_rows;
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int v = 0; v < count; ++v) sum[v] = sum[v] + V::load(from + (row * count + v) * B::lanes);
+      }
+      for (int v = 0; v < count; ++v) store(out + column + v * B::lanes, sum[v]);
+    });
+  }
+}
+
+PYBACKDOOR_CLOSE
