@@ -11,7 +11,7 @@ import onnx
 from onnx import numpy_helper
 
 from pybackdoor.models import onnx_shapes as shapes
-from pybackdoor.models.onnx_symbols import MOST_ENTRIES, Array, Linear, NotAChainError, add, hyperbolic_tangent, logarithm, multiply
+from pybackdoor.models.onnx_symbols import MOST_ENTRIES, Array, Linear, NotAChainError, add, choose, hyperbolic_tangent, logarithm, multiply
 from pybackdoor.records.network import LEAKY_SLOPE
 
 Value: TypeAlias = Any  # np.ndarray, Linear, or None for an optional input that is left out
@@ -177,9 +177,18 @@ def _gelu(inputs: Sequence[Value], attributes: Attributes) -> Value:
     return inputs[0].of("gelu_tanh" if attributes.get("approximate", b"none") == b"tanh" else "gelu")
 
 
+def _greater(inputs: Sequence[Value], attributes: Attributes) -> Value:
+    threshold = _number(inputs[1])
+    if not isinstance(inputs[0], Linear) or threshold is None:
+        raise NotAChainError("a comparison that is no threshold")
+    return inputs[0].of("beyond", threshold)
+
+
 def _where(inputs: Sequence[Value], attributes: Attributes) -> Value:
     """Columns of one value or the other, by a constant mask."""
     mask, chosen, other = inputs
+    if all(isinstance(value, Linear) for value in inputs):
+        return choose(mask, chosen, other)
     template = chosen if isinstance(chosen, Linear) else other
     if not isinstance(mask, np.ndarray) or not isinstance(template, Linear) or mask.ndim > 2:
         raise NotAChainError("a choice that depends on the input, or between constants")
@@ -194,7 +203,7 @@ def _where(inputs: Sequence[Value], attributes: Attributes) -> Value:
 _OPERATORS: dict[str, Operator] = {
     "Add": _add, "BatchNormalization": _batch_normalization, "Cast": _cast, "Concat": shapes.concat, "Constant": _constant, "Div": _divide,
     "Dropout": _identity, "Elu": _with_constant("elu", "alpha", 1.0, 1.0), "Erf": _function("erf"), "Exp": _function("exp"),
-    "Flatten": shapes.flatten, "Gather": shapes.gather, "Gelu": _gelu, "Gemm": _gemm, "Identity": _identity,
+    "Flatten": shapes.flatten, "Gather": shapes.gather, "Gelu": _gelu, "Gemm": _gemm, "Greater": _greater, "Identity": _identity,
     "LeakyRelu": _with_constant("leaky_relu", "alpha", 0.01, LEAKY_SLOPE), "Log": _logarithm, "MatMul": _matrix_product, "Mul": _multiply,
     "Neg": _negate, "Pow": _power, "Relu": _function("relu"), "Reshape": shapes.reshape, "Shape": shapes.shape, "Sigmoid": _function("sigmoid"),
     "Slice": shapes.slice_, "Softplus": _function("softplus"), "Squeeze": shapes.squeeze, "Sub": _subtract,

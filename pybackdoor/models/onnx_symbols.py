@@ -19,6 +19,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 CONSTANT_TOLERANCE = 1e-5  # constants such as 1 / sqrt(2) come rounded to float32
 MOST_ENTRIES = 1 << 26
 GELU_CUBIC = 0.044715
+SOFTPLUS_LINEAR = 15.0  # beyond this softplus(q) - q is below float32 rounding
 
 
 class NotAChainError(Exception):
@@ -29,7 +30,7 @@ class NotAChainError(Exception):
 class Basis:
     """A vector of `width` features: "input" (x_1 .. x_d, log x_1 .. log x_d), or the function `kind` of each entry of `argument`.
 
-    ratio: of the kind "cubic", q + ratio q^3.
+    ratio: of the kind "cubic", q + ratio q^3; of the kind "beyond", q > ratio.
     """
 
     kind: str
@@ -121,6 +122,17 @@ def hyperbolic_tangent(value: Linear) -> Linear:
     if found is None or found[1] != 0 or not math.isclose(GELU_CUBIC * (found[0] / rate) ** 2, value.basis.ratio, rel_tol=10 * CONSTANT_TOLERANCE):
         raise NotAChainError("tanh of a cubic polynomial that is not GELU's")
     return replace(value.basis.argument.scaled(found[0] / rate).of("gelu_gate"), flat=value.flat)
+
+
+def choose(mask: Linear, chosen: Linear, other: Linear) -> Linear:
+    """Softplus of q where q itself is written for it beyond a threshold, as exporters do to avoid the overflow of a naive exponential."""
+    found, factor = other.multiple(), _proportion(chosen, other.basis.argument)
+    if mask.basis.kind == "beyond" and other.basis.kind == "softplus" and found is not None and factor is not None:
+        stretch = _proportion(mask.basis.argument, other.basis.argument) if mask.basis.argument is not None else None
+        same = found[1] == 0 and math.isclose(found[0], factor, rel_tol=CONSTANT_TOLERANCE)
+        if same and stretch is not None and mask.basis.ratio >= stretch * SOFTPLUS_LINEAR > 0:
+            return other
+    raise NotAChainError("a choice that depends on the input")
 
 
 def add(left: Linear, right: Linear) -> Linear:

@@ -146,6 +146,13 @@ def softplus_beta(g: Graph, z: str) -> str:  # of 2 z / 2, then undone
     return g.node("Softplus", g.node("Div", g.node("Mul", z, g.constant(2)), g.constant(2)))
 
 
+def softplus_threshold(g: Graph, z: str) -> str:  # torch, of 2 z with beta = 1 / 2
+    scaled = g.node("Mul", g.node("Mul", z, g.constant(2)), g.constant(0.5))
+    smooth = g.node("Div", g.node("Softplus", scaled), g.constant(0.5))
+    chosen = g.node("Where", g.node("Greater", scaled, g.constant(20)), g.node("Mul", z, g.constant(2)), smooth)
+    return g.node("Mul", chosen, g.constant(0.5))
+
+
 ACTIVATION_FORMS = {
     "relu": ("relu", lambda g, z: g.node("Relu", z)),
     "leaky_relu, alpha left out": ("leaky_relu", lambda g, z: g.node("LeakyRelu", z)),
@@ -155,6 +162,7 @@ ACTIVATION_FORMS = {
     "elu": ("elu", lambda g, z: g.node("Elu", z, alpha=1.0)),
     "softplus": ("softplus", lambda g, z: g.node("Softplus", z)),
     "softplus beta": ("softplus", softplus_beta),
+    "softplus threshold": ("softplus", softplus_threshold),
     "softplus by log": ("softplus", lambda g, z: g.node("Log", g.node("Add", g.node("Exp", z), g.constant(1)))),
     "silu": ("silu", lambda g, z: g.node("Mul", z, g.node("Sigmoid", z))),
     "silu turned": ("silu", lambda g, z: g.node("Mul", g.node("Sigmoid", z), z)),

@@ -124,6 +124,12 @@ def other_cubic(g: Graph) -> str:
     return gemm(g, g.node("Mul", z, g.node("Add", gate, g.constant(1))), np.ones((1, 3)), np.zeros(1))
 
 
+def low_threshold(g: Graph) -> str:
+    z = gemm(g, divide(g), np.eye(3), np.zeros(3))
+    chosen = g.node("Where", g.node("Greater", z, g.constant(1)), z, g.node("Softplus", z))
+    return gemm(g, chosen, np.ones((1, 3)), np.zeros(1))
+
+
 def input_product(g: Graph) -> str:
     left = g.node("Slice", "x", g.integers(0), g.integers(1), g.integers(1))
     return g.node("Mul", left, g.node("Slice", "x", g.integers(1), g.integers(2), g.integers(1)))
@@ -141,6 +147,7 @@ NOT_NATIVE = {
     "skip connection": (skip, "skip connection"),
     "two activations": (mixed, "activations relu, tanh"),
     "almost GELU": (other_cubic, "not GELU's"),
+    "a jump": (low_threshold, "choice that depends on the input"),
     "bilinear": (input_product, "product of two branches"),
 }
 
