@@ -1,8 +1,9 @@
-// The vector functions, for tests.
+// The vector functions, for tests, and the arithmetic peak, for benchmarks.
 #include "cpu/vector_math.hpp"
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "cpu/peak.hpp"
 #include "pybackdoor/activation.hpp"
 
 namespace py = pybind11;
@@ -51,6 +52,14 @@ void bind_vector_math(py::module_& module) {
   module.def("vector_math", &function<double>, py::arg("name"), py::arg("x").noconvert(), py::arg("instruction_set"));
   module.def("activation", &activation<float>, py::arg("index"), py::arg("z").noconvert(), py::arg("instruction_set"));
   module.def("activation", &activation<double>, py::arg("index"), py::arg("z").noconvert(), py::arg("instruction_set"));
+  module.def(
+      "peak_operations",
+      [](std::int64_t rounds, bool single, const std::string& set) {
+        const PeakKernels& kernels = peak_kernels(instruction_set_named(set));
+        (single ? kernels.single : kernels.full)(rounds);
+        return rounds * (single ? kernels.single_operations : kernels.full_operations);
+      },
+      py::arg("rounds"), py::arg("single"), py::arg("instruction_set"), "Floating-point operations done: chains of multiply-adds in registers.");
   module.def("instruction_sets", [] {
     py::list names;
     for (const InstructionSet set : {InstructionSet::avx512, InstructionSet::avx2, InstructionSet::portable})

@@ -31,7 +31,7 @@ def _relu(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _leaky_relu(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    slope = torch.where(z > 0, 1.0, LEAKY_SLOPE).to(z.dtype)
+    slope = torch.where(z > 0, torch.ones_like(z), torch.full_like(z, LEAKY_SLOPE))
     return slope * z, slope
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from pybackdoor import settings
@@ -29,8 +30,8 @@ from pybackdoor.registry import Registry
 
 __all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient"]
 
-BACKENDS = Registry("ascent backend", {"reference": "pybackdoor.ops.ascent.reference:BACKEND"})
-ORDER = ("reference",)
+BACKENDS = Registry("ascent backend", {"cpu": "pybackdoor.ops.ascent.cpu:BACKEND", "reference": "pybackdoor.ops.ascent.reference:BACKEND"})
+ORDER = ("cpu", "reference")
 PRECISIONS = ("float32", "float64")
 
 
@@ -60,7 +61,7 @@ def ascend(network: Network, starts: Any, *, schedule: AscentSchedule | None = N
         offsets=_part(offsets, "offsets", points, (count,)),
         slopes=_part(slopes, "slopes", points, (count, dimension)),
         precision=_checked_precision(precision),
-        threads=settings.threads() if threads is None else threads,
+        threads=_checked_threads(threads),
     )
     return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision).ascend(problem)
 
@@ -75,17 +76,18 @@ def value_and_input_gradient(network: Network, points: Any, *, precision: str = 
     points = as_points(points, network.dimension, "points", finite=False)
     _checked_network(network, points, "network")
     entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision))
-    values, gradients = entry.value_and_input_gradient(network, points, precision, settings.threads() if threads is None else threads)
-    if out is None:
-        return values, gradients
-    return _filled(out[0], values, "out[0]"), _filled(out[1], gradients, "out[1]")
+    targets = None if out is None else (_target(out[0], points[:, 0], "out[0]"), _target(out[1], points, "out[1]"))
+    return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
 
 
-def _filled(target: Any, source: torch.Tensor, name: str) -> torch.Tensor:
-    tensor = target if isinstance(target, torch.Tensor) else torch.from_numpy(target)
-    if tensor.shape != source.shape or tensor.dtype != torch.float64:
-        raise InputError(f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)}; torch.float64 of shape {tuple(source.shape)} is needed")
-    return tensor.copy_(source)
+def _target(target: Any, like: torch.Tensor, name: str) -> torch.Tensor:
+    tensor = torch.from_numpy(target) if isinstance(target, np.ndarray) else target
+    if not isinstance(tensor, torch.Tensor):
+        raise InputTypeError(f"{name}: got {type(target).__name__}; a torch tensor or a NumPy array to write into is needed")
+    if tensor.shape != like.shape or tensor.dtype != torch.float64 or tensor.device != like.device or not tensor.is_contiguous():
+        raise InputError(f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; a contiguous torch.float64 of shape "
+                         f"{tuple(like.shape)} on {like.device} is needed")
+    return tensor
 
 
 def _checked_network(network: Network, points: torch.Tensor, name: str) -> Network:
@@ -120,3 +122,11 @@ def _checked_precision(precision: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(f"precision: got {precision!r}; one of {', '.join(PRECISIONS)} is needed")
     return precision
+
+
+def _checked_threads(threads: int | None) -> int:
+    if threads is None:
+        return settings.threads()
+    if not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise InputError(f"threads: got {threads!r}; a whole number from 1 to 1024 is needed")
+    return threads

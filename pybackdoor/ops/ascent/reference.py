@@ -168,10 +168,13 @@ class ReferenceBackend:
         """`ascend` of this module."""
         return ascend(problem)
 
-    def value_and_input_gradient(self, network: Network, points: torch.Tensor, precision: str, threads: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def value_and_input_gradient(self, network: Network, points: torch.Tensor, precision: str, threads: int,
+                                 out: tuple[torch.Tensor, torch.Tensor] | None) -> tuple[torch.Tensor, torch.Tensor]:
         """`value_and_input_gradient` of this module, in `precision`, as float64."""
         values, gradients = value_and_input_gradient(network, points.to(_DTYPES[precision]))
-        return values.to(torch.float64), gradients.to(torch.float64)
+        if out is None:
+            return values.to(torch.float64), gradients.to(torch.float64)
+        return out[0].copy_(values), out[1].copy_(gradients)
 
 
 BACKEND = ReferenceBackend()
