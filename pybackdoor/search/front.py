@@ -92,6 +92,8 @@ def _basins(unit: torch.Tensor, errors: torch.Tensor, count: int) -> torch.Tenso
     Source: the nearest-better distance of M. Preuss, "Niching the CMA-ES via nearest-better clustering", GECCO (2010).
     """
     sizes = errors.abs()
+    if not sizes.numel():  # the oracle failed at every seed
+        return torch.zeros(0, dtype=torch.int64, device=sizes.device)
     rank = torch.argsort(torch.argsort(sizes, descending=True, stable=True))
     distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
     nearest = torch.where(rank[None, :] < rank[:, None], distances, torch.inf).amin(dim=1)
