@@ -44,7 +44,8 @@ def _instruction_set() -> str:
         native: Any = importlib.import_module("pybackdoor._native")
     except ImportError as error:
         return f"none: the native module is not built ({error})"
-    return str(native.instruction_set(instruction_set() or ""))
+    available = native.instruction_sets()  # widest first
+    return f"{instruction_set() or available[0]} (this processor: {', '.join(available)})"
 
 
 def _gpus() -> list[str] | str:

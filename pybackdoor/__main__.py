@@ -1,0 +1,7 @@
+"""`python -m pybackdoor`."""
+
+import sys
+
+from pybackdoor.cli.main import main
+
+sys.exit(main())

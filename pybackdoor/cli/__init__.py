@@ -1,0 +1,1 @@
+"""The command line: one command a file; what is heavy is imported when a command runs."""

@@ -1,0 +1,71 @@
+"""What the commands read: domains, oracles, hashes of files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pybackdoor.domain import Domain
+from pybackdoor.errors import FileRefusedError, InputError
+from pybackdoor.oracles import Oracle, oracle
+
+
+def load_oracle(name: str, domain: Path | None) -> Oracle:
+    """The oracle called `name` on the command line, with the domain of --domain where it has none of its own."""
+    from pybackdoor.data import read_domain
+
+    return oracle(name, domain=None if domain is None else read_domain(domain))
+
+
+def load_domain(name: str | None, domain: Path | None) -> Domain | None:
+    """The domain of --domain, else that of --oracle, else None."""
+    from pybackdoor.data import read_domain
+
+    if domain is not None:
+        return read_domain(domain)
+    return None if name is None else oracle(name).domain
+
+
+def parse_center(words: Sequence[str], domain: Domain) -> dict[str, float]:
+    """`name=value` pairs in any order, or d numbers in the domain's order, as {feature: value}. Commas separate like blanks."""
+    entries = [entry for word in words for entry in word.split(",") if entry]
+    needed = f"--center: {' '.join(f'{name}=VALUE' for name in domain.names)}, or {domain.dimension} numbers in this order, are needed"
+    named = [entry.partition("=") for entry in entries]
+    if all(separator for _, separator, _ in named):
+        pairs = [(name.strip(), text) for name, _, text in named]
+    elif not any(separator for _, separator, _ in named) and len(entries) == domain.dimension:
+        pairs = list(zip(domain.names, entries, strict=True))
+    else:
+        raise InputError(f"{needed}; got {' '.join(words) or 'nothing'}")
+    if sorted(name for name, _ in pairs) != sorted(domain.names):
+        raise InputError(f"{needed}; got {' '.join(words) or 'nothing'}")
+    return {name: _number(text, needed) for name, text in pairs}
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, as "sha256:<hex>"."""
+    try:
+        with Path(path).open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError as error:
+        raise FileRefusedError(f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions") from error
+
+
+def input_hashes(**inputs: str | Path | None) -> dict[str, str]:
+    """The hash of each input that is a file or names one ("path/to/file.py:callable"); of the others, what was given."""
+    hashes = {}
+    for role, given in inputs.items():
+        if given is None:
+            continue
+        location, _, attribute = str(given).rpartition(":")
+        path = Path(location if location.endswith(".py") and attribute else given)
+        hashes[role] = sha256(path) if path.is_file() else str(given)
+    return hashes
+
+
+def _number(text: str, needed: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{needed}; {text!r} is not a number") from None
