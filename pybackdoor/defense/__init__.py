@@ -1,13 +1,13 @@
 """Defense: which labels and which places of a model contradict the oracle, with what confidence, and the repair."""
 
 from pybackdoor.defense.certificate import certify
-from pybackdoor.defense.growth import FIRST, RIM, Growth, grow, is_cluster, probe
+from pybackdoor.defense.growth import FIRST, RIM, Growth, capped, grow, is_cluster, join, probe
 from pybackdoor.defense.isolated import check_outliers
 from pybackdoor.defense.labels import LabelChecks
 from pybackdoor.defense.proximity import Expectation, Neighbourhood, local_expectation
 from pybackdoor.defense.repair import repair
 from pybackdoor.defense.screen import Screen, screen
-from pybackdoor.defense.tolerance import label_tolerance
+from pybackdoor.defense.tolerance import Tolerances, label_tolerances
 from pybackdoor.defense.verdict import Rule, context, decision_rule, honest_kind, significant
 
 __all__ = [
@@ -19,6 +19,8 @@ __all__ = [
     "Neighbourhood",
     "Rule",
     "Screen",
+    "Tolerances",
+    "capped",
     "certify",
     "check_outliers",
     "context",
@@ -26,7 +28,8 @@ __all__ = [
     "grow",
     "honest_kind",
     "is_cluster",
-    "label_tolerance",
+    "join",
+    "label_tolerances",
     "local_expectation",
     "probe",
     "repair",

@@ -8,13 +8,13 @@ by rows that the oracle itself rejected.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import binom
 
 from pybackdoor.defense.labels import LabelChecks
-from pybackdoor.defense.prediction import Prediction, predict
+from pybackdoor.defense.prediction import FAINT, Prediction, predict
 from pybackdoor.defense.proximity import Neighbourhood
 
 FIRST = 5  # nearest rows checked before anything is decided
@@ -30,7 +30,8 @@ LEAST_REACH = 40  # rows looked at, however small the region is so far
 @dataclass(frozen=True)
 class Growth:
     """A region of wrong labels: `center` [d] and `radius` (unit cube), the rows rejected by the oracle itself (`confirmed`) and those by its local
-    prediction (`inferred`), the rows checked, and the deviation of that prediction (target units).
+    prediction (`inferred`), the rows checked, and the deviation of that prediction (target units). `limit`: no row of the region is allowed a larger
+    tolerance than this or the overall one, however noisy its surroundings; `settled`: whether it was grown to its end, not to the end of the calls.
     """
 
     center: torch.Tensor
@@ -39,6 +40,8 @@ class Growth:
     confirmed: torch.Tensor
     inferred: torch.Tensor
     deviation: float
+    limit: float
+    settled: bool
 
     @property
     def rejected(self) -> torch.Tensor:
@@ -51,7 +54,7 @@ def is_cluster(bad: int, checked: int, base: float) -> bool:
     return bad >= CONFIRMED and float(binom.sf(bad - 1, checked, base)) < SIGNIFICANCE
 
 
-def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: float, *, base: float, most: float) -> bool:
+def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: torch.Tensor, *, base: float, most: float) -> bool:
     """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
 
     Gives up once the first rows are mostly right; asks at most `most` calls.
@@ -70,7 +73,7 @@ def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, toleran
     return False
 
 
-def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, *, most: float) -> Growth:
+def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: torch.Tensor, *, most: float) -> Growth:
     """The region of wrong labels around row `start`, confirmed before by `probe`, with at most `most` further calls.
 
     residuals [N]: label - robust network. Stops when no row within reach is doubtful and two batches of checks brought no surprise, or the calls
@@ -78,9 +81,12 @@ def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residual
     """
     unit = checks.samples.unit
     seeds = neighbourhood.nearest(unit[start][None], 2 * FIRST)[1][0]
-    center, radius = _ball(unit, seeds[checks.rejected(tolerance)[seeds]])
-    quiet = 0
-    while True:
+    bad = seeds[checks.rejected(tolerance)[seeds]]
+    center, radius = _ball(unit, bad)
+    limit = FAINT * float(checks.disagreements[bad].abs().median())
+    tolerance = capped(tolerance, limit)
+    quiet, settled = 0, False
+    while not settled and (most >= 1 or not quiet):
         reach = _reach(neighbourhood, center, radius)
         prediction = predict(checks, residuals, reach, center, radius, tolerance)
         chosen = _next_rows(unit, checks, reach, prediction)
@@ -90,12 +96,33 @@ def grow(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, residual
         position = torch.isin(reach, chosen) & checks.known[reach]
         surprises = int((verdicts[position] != prediction.wrong[position]).sum())
         moved = _ball(unit, reach[verdicts])
-        grown = moved[1] > 1.02 * radius
+        surprised = surprises > 0 or (spent > 0 and moved[1] > 1.02 * radius)
         center, radius = moved
-        quiet = 0 if surprises or grown else quiet + 1
-        if spent == 0 or most < 1 or (quiet >= QUIET and not bool(prediction.doubtful.any())):
-            break
-    return _settled(checks, neighbourhood, residuals, tolerance, center, radius)
+        quiet = 0 if surprised else quiet + 1
+        settled = quiet >= QUIET and (chosen.numel() == 0 or not bool(prediction.doubtful.any()))
+    growth = _summary(checks, neighbourhood, residuals, tolerance, center, radius)
+    return replace(growth, limit=limit, settled=settled)
+
+
+def capped(tolerance: torch.Tensor, limit: float) -> torch.Tensor:
+    """Row tolerances [N] cut at `limit`, but not below the smallest, the overall one: beside a region's typical label error a noisy
+    neighbourhood is no excuse.
+    """
+    return torch.clamp(tolerance, max=max(limit, float(tolerance.min())))
+
+
+def join(unit: torch.Tensor, first: Growth, second: Growth) -> Growth:
+    """Two growths of one region [N, d] as one."""
+    rows = {name: torch.cat([getattr(first, name), getattr(second, name)]).unique() for name in ("checked", "confirmed", "inferred")}
+    center, radius = _ball(unit, torch.cat([rows["confirmed"], rows["inferred"]]))
+    return Growth(
+        center,
+        radius,
+        **rows,
+        deviation=max(first.deviation, second.deviation),
+        limit=min(first.limit, second.limit),
+        settled=first.settled and second.settled,
+    )
 
 
 def _reach(neighbourhood: Neighbourhood, center: torch.Tensor, radius: float) -> torch.Tensor:
@@ -114,8 +141,8 @@ def _next_rows(unit: torch.Tensor, checks: LabelChecks, reach: torch.Tensor, pre
     return torch.cat([doubtful, wrong, right])
 
 
-def _settled(
-    checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: float, center: torch.Tensor, radius: float
+def _summary(
+    checks: LabelChecks, neighbourhood: Neighbourhood, residuals: torch.Tensor, tolerance: torch.Tensor, center: torch.Tensor, radius: float
 ) -> Growth:
     unit = checks.samples.unit
     reach = _reach(neighbourhood, center, radius)
@@ -124,7 +151,9 @@ def _settled(
     inside = torch.linalg.vector_norm(unit[reach] - center, dim=1) <= RIM * radius
     inferred = reach[~checks.known[reach] & prediction.wrong & inside]
     center, radius = _ball(unit, torch.cat([confirmed, inferred]))
-    return Growth(center, radius, reach[checks.asked[reach]].sort().values, confirmed.sort().values, inferred.sort().values, prediction.deviation)
+    return Growth(
+        center, radius, reach[checks.asked[reach]].sort().values, confirmed.sort().values, inferred.sort().values, prediction.deviation, 0.0, False
+    )
 
 
 def _ball(unit: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, float]:

@@ -11,7 +11,7 @@ LEAST_SCORE = 6.0  # |residual| over its neighbours' typical one below which a r
 LEAST_YIELD = 0.25
 
 
-def check_outliers(outlier_scores: torch.Tensor, residuals: torch.Tensor, checks: LabelChecks, tolerance: float, *, most: float) -> int:
+def check_outliers(outlier_scores: torch.Tensor, residuals: torch.Tensor, checks: LabelChecks, tolerance: torch.Tensor, *, most: float) -> int:
     """Checks the rows whose residual stands out, worst first in batches of eight, while at least a quarter of a batch is wrong; returns the calls.
 
     outlier_scores [N] and residuals [N] are the screen's. Asks at most `most` calls.

@@ -43,7 +43,7 @@ class LabelChecks:
         """Label - oracle [N], NaN where unknown."""
         return self.samples.y - self.truth
 
-    def rejected(self, tolerance: float, errors: float = 5.0) -> torch.Tensor:
-        """Rows [N] whose label lies farther from the oracle than `tolerance` and `errors` standard errors of the oracle together."""
+    def rejected(self, tolerance: torch.Tensor, errors: float = 5.0) -> torch.Tensor:
+        """Rows [N] whose label lies farther from the oracle than `tolerance` [N] and `errors` standard errors of the oracle together."""
         allowed = torch.sqrt(tolerance**2 + (errors * self.standard_errors) ** 2)
         return self.known & (self.disagreements.abs() > allowed)

@@ -29,10 +29,12 @@ class Prediction:
     deviation: float
 
 
-def predict(checks: LabelChecks, residuals: torch.Tensor, rows: torch.Tensor, center: torch.Tensor, radius: float, tolerance: float) -> Prediction:
+def predict(
+    checks: LabelChecks, residuals: torch.Tensor, rows: torch.Tensor, center: torch.Tensor, radius: float, tolerance: torch.Tensor
+) -> Prediction:
     """The labels of `rows` [R] in and around a region (`center` [d] and `radius`, unit cube), at least one of them checked.
 
-    residuals [N]: label - robust network.
+    residuals [N]: label - robust network; tolerance [N].
     """
     known = checks.known[rows]
     place = (checks.samples.unit[rows] - center) / radius  # [R, d]
@@ -43,7 +45,7 @@ def predict(checks: LabelChecks, residuals: torch.Tensor, rows: torch.Tensor, ce
     errors = torch.where(known, checks.disagreements[rows], residuals[rows] - correction)
     rejected = checks.rejected(tolerance)[rows]
     typical = float(checks.disagreements[rows][rejected].abs().median()) if bool(rejected.any()) else 0.0
-    threshold = max(tolerance, FAINT * typical, CERTAIN * deviation)
+    threshold = torch.clamp(tolerance[rows], min=max(FAINT * typical, CERTAIN * deviation))
     wrong = torch.where(known, rejected, errors.abs() > threshold)
     doubtful = ~known & ((errors.abs() - threshold).abs() < CERTAIN * deviation)
     return Prediction(errors, wrong, doubtful, deviation)

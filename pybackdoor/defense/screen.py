@@ -16,6 +16,7 @@ from pybackdoor.models import FitConfig, NetworkSurrogate, fit
 from pybackdoor.records import Samples
 
 LABEL_SPAN = 3.0
+QUARTER = 0.3186  # the 25 % quantile of |standard normal|
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Screen:
 
     network: the robust second network; residuals [N] label - network; cluster_scores [N], large where neighbouring residuals agree and rows are
     dense;
-    outlier_scores [N]: |residual| over the typical |residual| of the nearest rows, large for a row that stands alone.
+    scatter [N]: deviation of the residuals of the nearest rows around their median, from its 25 % quantile, so that even three quarters of wrong
+    labels leave it small; outlier_scores [N]: |residual| over the typical |residual| of the nearest rows, large for a row that stands alone.
     """
 
     network: NetworkSurrogate
     residuals: torch.Tensor
     cluster_scores: torch.Tensor
+    scatter: torch.Tensor
     outlier_scores: torch.Tensor
 
 
@@ -44,7 +47,9 @@ def screen(samples: Samples, neighbourhood: Neighbourhood, *, neighbours: int = 
     agreed = torch.cat([near, residuals[:, None]], dim=1).mean(dim=1).abs()
     cluster = agreed / torch.clamp(distances[:, -1], min=1e-3 * spacing + 1e-300)
     outlier = residuals.abs() / (near.abs().median(dim=1).values + floor)
-    return Screen(network, residuals, cluster, outlier)
+    around = (near - near.median(dim=1, keepdim=True).values).abs()
+    scatter = torch.quantile(around, 0.25, dim=1) / QUARTER
+    return Screen(network, residuals, cluster, scatter, outlier)
 
 
 def robust_network(samples: Samples, *, seed: int = 0, progress: bool = False) -> NetworkSurrogate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from scipy.stats import norm
@@ -14,30 +15,49 @@ QUANTILE = 0.85  # of the random rows: up to 15 % wrong labels do not move it
 FLOOR = 1e-3  # of the labels' own spread: a smaller disagreement could not matter
 
 
-def label_tolerance(disagreements: torch.Tensor, labels: torch.Tensor, *, label_error: float | None, checks: int) -> LabelTolerance:
-    """The tolerance, in target units, for an audit that makes up to `checks` comparisons.
+@dataclass(frozen=True)
+class Tolerances:
+    """`overall`, for the report, and the tolerance of each row [N], at least that: labels may be noisier in some places than in others."""
 
-    disagreements [n]: label - oracle at rows drawn at random; labels [N]: all labels, for the floor.
+    overall: LabelTolerance
+    rows: torch.Tensor
+
+
+def label_tolerances(
+    disagreements: torch.Tensor, labels: torch.Tensor, scatter: torch.Tensor, *, label_error: float | None, checks: int
+) -> Tolerances:
+    """The tolerances, in target units, for an audit that makes up to `checks` comparisons.
+
+    disagreements [N]: label - oracle at the rows drawn at random, NaN at all others; labels [N]; scatter [N]: local deviation of the screen's
+    residuals.
     With a declared standard deviation `label_error`: that many normal deviations that the chance of one false alarm in all checks is 0.1 %.
-    Without: the same number of deviations, the deviation read from the 85 % quantile of |disagreements|, which no minority of wrong labels can move.
+    Without: the same number of deviations, the deviation read from the 85 % quantile of |disagreements|, which no minority of wrong labels can move;
+    and a row's own tolerance is as many times the scatter around it as the same quantile of |disagreement| / scatter says the scatter is label noise
+    (nothing at all, where the labels are exact and the scatter is the network's).
     """
     deviations = float(norm.isf(FALSE_ALARM / (2 * max(checks, 1))))
-    floor = FLOOR * _robust_spread(labels)
+    known = torch.isfinite(disagreements)
     if label_error is not None:
-        value = deviations * label_error
+        value, share = deviations * label_error, 0.0
         how = f"declared label error {label_error:g} times {deviations:.2f} (0.1 % false alarms over {checks} checks)"
-    elif disagreements.numel():
-        scale = float(torch.quantile(disagreements.abs(), QUANTILE)) / float(norm.isf((1 - QUANTILE) / 2))
+    elif bool(known.any()):
+        scale = _deviation(disagreements[known])
+        share = min(1.0, _deviation(disagreements[known] / torch.clamp(scatter[known], min=1e-300)))
         value = deviations * scale
         how = (
-            f"{deviations:.2f} times the label error {scale:.3g} estimated from {disagreements.numel()} rows drawn at random "
-            f"({QUANTILE:.0%} quantile)"
+            f"{deviations:.2f} times the label error {scale:.3g} estimated from {int(known.sum())} rows drawn at random ({QUANTILE:.0%} quantile); "
+            f"where labels scatter more, {deviations * share:.2f} times their scatter"
         )
     else:
-        value, how = 0.0, "no label could be compared"
-    if value < floor:
-        return LabelTolerance(floor, f"{FLOOR:g} of the labels' spread, which is more than {how}")
-    return LabelTolerance(value, how)
+        value, share, how = 0.0, 0.0, "no label could be compared"
+    floor = FLOOR * _robust_spread(labels)
+    overall = LabelTolerance(value, how) if value >= floor else LabelTolerance(floor, f"{FLOOR:g} of the labels' spread, which is more than {how}")
+    return Tolerances(overall, torch.clamp(deviations * share * scatter, min=overall.value))
+
+
+def _deviation(errors: torch.Tensor) -> float:
+    """The normal deviation that fits the 85 % quantile of |errors|."""
+    return float(torch.quantile(errors.abs(), QUANTILE)) / float(norm.isf((1 - QUANTILE) / 2))
 
 
 def _robust_spread(labels: torch.Tensor) -> float:

@@ -10,13 +10,15 @@ import numpy
 import torch
 
 import pybackdoor
-from pybackdoor.defense import RIM, Growth, certify, is_cluster
+from pybackdoor.defense import RIM, Growth, capped, certify, is_cluster, join
 from pybackdoor.loops.audit_config import PILOT, AuditConfig
 from pybackdoor.loops.label_audit import LabelAudit
 from pybackdoor.loops.model_audit import ModelFindings
 from pybackdoor.models.surrogate import Surrogate
 from pybackdoor.oracles import BudgetedOracle
 from pybackdoor.records import AuditReport, AuditStatus, Region, RegionKind
+
+TOUCHING = 1.5  # two regions whose centers are no farther apart than this many sums of their radii are one
 
 
 def report(
@@ -47,7 +49,7 @@ def report(
         suspicious_rows=tuple(sorted(suspicious)),
         outside_rows=() if labels is None else tuple(labels.outside_rows.tolist()),
         regions=tuple(regions),
-        label_tolerance=None if labels is None else labels.tolerance,
+        label_tolerance=None if labels is None else labels.tolerances.overall,
         certificate=_certificate(labels, config),
         oracle_calls=oracle.value_calls,
         oracle_calls_to_first_confirmation=labels.first_confirmation if labels is not None and poisoned else None,
@@ -69,8 +71,8 @@ def report(
 def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: LabelAudit) -> list[tuple[Region, Growth]]:
     """The grown clusters that stand under the final tolerance, each with the model's largest known error in it."""
     found = []
-    verdicts = labels.checks.rejected(labels.tolerance.value)
-    for growth in labels.growths:
+    for growth in _merged(labels):
+        verdicts = labels.checks.rejected(capped(labels.tolerances.rows, growth.limit))
         inside = labels.neighbourhood.within(growth.center, RIM * growth.radius)
         near = inside[labels.checks.known[inside]]
         confirmed = torch.cat([growth.confirmed, near]).unique()
@@ -101,6 +103,19 @@ def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: Label
     return found
 
 
+def _merged(labels: LabelAudit) -> list[Growth]:
+    """The growths, those that meet taken together: calls that ran out early may have left one region in pieces."""
+    merged: list[Growth] = []
+    for growth in labels.growths:
+        for position, other in enumerate(merged):
+            if float(torch.linalg.vector_norm(growth.center - other.center)) <= TOUCHING * (growth.radius + other.radius):
+                merged[position] = join(labels.samples.unit, other, growth)
+                break
+        else:
+            merged.append(growth)
+    return merged
+
+
 def _peak_error(surrogate: Surrogate | None, labels: LabelAudit, rows: torch.Tensor) -> tuple[float | None, float | None, float | None]:
     """The model's largest error at `rows`, whose truth is known, with both values."""
     if surrogate is None:
@@ -113,7 +128,7 @@ def _peak_error(surrogate: Surrogate | None, labels: LabelAudit, rows: torch.Ten
 def _mislabeled(labels: LabelAudit, poisoned: list[Region]) -> list[Region]:
     """One region for each rejected row that belongs to no cluster, the largest label error first."""
     clustered = torch.tensor(sorted({row for region in poisoned for row in region.confirmed_rows}), dtype=torch.int64)
-    rows = labels.checks.rejected(labels.tolerance.value).nonzero()[:, 0]
+    rows = labels.wrong.nonzero()[:, 0]
     rows = rows[~torch.isin(rows, clustered)]
     rows = rows[torch.argsort(labels.checks.disagreements[rows].abs(), descending=True, stable=True)]
     names = labels.samples.domain.names
@@ -163,7 +178,7 @@ def _certificate(labels: LabelAudit | None, config: AuditConfig) -> Any:
     if labels is None:
         return None
     known = labels.compared[labels.checks.known[labels.compared]]
-    bad = int(labels.checks.rejected(labels.tolerance.value)[known].sum())
+    bad = int(labels.wrong[known].sum())
     return certify(labels.samples.count, known.numel(), bad, confidence=config.confidence)
 
 
@@ -171,7 +186,7 @@ def _rule(labels: LabelAudit | None, model: ModelFindings | None) -> dict[str, A
     rule: dict[str, Any] = {} if model is None else model.rule.to_dict()
     if labels is not None:
         known = labels.outside_rows[labels.checks.known[labels.outside_rows]]
-        rejected = int(labels.checks.rejected(labels.tolerance.value)[known].sum())
+        rejected = int(labels.wrong[known].sum())
         rule |= {
             "base_rate": labels.base_rate,
             "clusters_probed": labels.probes,

@@ -12,9 +12,10 @@ from pybackdoor.defense import (
     LabelChecks,
     Neighbourhood,
     Screen,
+    Tolerances,
     check_outliers,
     grow,
-    label_tolerance,
+    label_tolerances,
     local_expectation,
     probe,
     screen,
@@ -22,7 +23,7 @@ from pybackdoor.defense import (
 from pybackdoor.loops.audit_config import PILOT, AuditConfig
 from pybackdoor.ops.philox import permutation
 from pybackdoor.oracles import BudgetedOracle
-from pybackdoor.records import LabelTolerance, Samples
+from pybackdoor.records import Samples
 
 BASE_RATE = 0.05  # frequency of wrong labels that fall at random, against which a cluster must stand out; raised when more are found
 POOR_PREDICTION = 0.125  # of the region's typical label error: a larger deviation asks for a second fit without the rows rejected
@@ -60,16 +61,22 @@ class LabelAudit:
         self.checks.check(self.compared, count)
 
     @property
-    def tolerance(self) -> LabelTolerance:
-        """The tolerance from the random rows compared so far."""
-        errors = self.checks.disagreements[self.compared]
-        return label_tolerance(errors[torch.isfinite(errors)], self.samples.y, label_error=self.config.label_error, checks=self.config.budget)
+    def tolerances(self) -> Tolerances:
+        """The tolerances from the random rows compared so far."""
+        errors = torch.full_like(self.samples.y, torch.nan)
+        errors[self.compared] = self.checks.disagreements[self.compared]
+        return label_tolerances(errors, self.samples.y, self.screen.scatter, label_error=self.config.label_error, checks=self.config.budget)
+
+    @property
+    def wrong(self) -> torch.Tensor:
+        """Rows [N] whose labels the oracle rejects."""
+        return self.checks.rejected(self.tolerances.rows)
 
     @property
     def base_rate(self) -> float:
         """Share of wrong labels expected anywhere: what the random rows outside all regions show, at least 5 %."""
         rows = self.compared[~torch.isin(self.compared, self.rejected)]
-        known, bad = int(self.checks.known[rows].sum()), int(self.checks.rejected(self.tolerance.value)[rows].sum())
+        known, bad = int(self.checks.known[rows].sum()), int(self.wrong[rows].sum())
         return max(BASE_RATE, (bad + 1) / (known + 2) if bad else BASE_RATE)
 
     @property
@@ -92,22 +99,24 @@ class LabelAudit:
         """Probes the labels around `row`; a confirmed cluster is grown. Whether it was confirmed."""
         self.probes += 1
         start_budget = self.oracle.value_calls
-        if not probe(row, self.checks, self.neighbourhood, self.tolerance.value, base=self.base_rate, most=most):
+        if not probe(row, self.checks, self.neighbourhood, self.tolerances.rows, base=self.base_rate, most=most):
             return False
         near = self.neighbourhood.nearest(self.samples.unit[row][None], 2 * FIRST)[1][0]
-        bad = near[self.checks.rejected(self.tolerance.value)[near]]
+        bad = near[self.wrong[near]]
         if 2 * int(self.in_region(self.samples.unit[bad]).sum()) > bad.numel():  # the rim of a region grown before
             return False
         if self.first_confirmation is None:
             self.first_confirmation = self.oracle.value_calls
         left = most - (self.oracle.value_calls - start_budget)
-        growth = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerance.value, most=left / 2)
+        growth = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerances.rows, most=left / 2)
         typical = float(self.checks.disagreements[growth.confirmed].abs().median())
         self.growths.append(growth)
-        if growth.deviation > POOR_PREDICTION * typical:
+        poor = growth.deviation > POOR_PREDICTION * typical
+        if poor:
             self._rescreen()
+        if poor or not growth.settled:
             left = most - (self.oracle.value_calls - start_budget)
-            self.growths[-1] = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerance.value, most=left)
+            self.growths[-1] = grow(row, self.checks, self.neighbourhood, self.screen.residuals, self.tolerances.rows, most=left)
         return True
 
     def in_region(self, points: torch.Tensor) -> torch.Tensor:
@@ -121,7 +130,7 @@ class LabelAudit:
         """Checks single rows whose residual stands out from their neighbours'."""
         scores = self.screen.outlier_scores.clone()
         scores[self.rejected] = 0.0
-        check_outliers(scores, self.screen.residuals, self.checks, self.tolerance.value, most=most)
+        check_outliers(scores, self.screen.residuals, self.checks, self.tolerances.rows, most=most)
 
     def _rescreen(self) -> None:
         """Fits the second network again, without the rows rejected so far, to the labels that remain."""
@@ -133,8 +142,9 @@ class LabelAudit:
         again = screen(kept, Neighbourhood(kept.unit), neighbours=self.config.neighbours, seed=self.config.seed, progress=self.progress)
         residuals = self.samples.y - again.network.values(self.samples.x)
         clusters, outliers = torch.zeros_like(residuals), torch.zeros_like(residuals)
-        clusters[keep], outliers[keep] = again.cluster_scores, again.outlier_scores
-        self.screen = replace(again, residuals=residuals, cluster_scores=clusters, outlier_scores=outliers)
+        scatter = self.screen.scatter.clone()
+        clusters[keep], outliers[keep], scatter[keep] = again.cluster_scores, again.outlier_scores, again.scatter
+        self.screen = replace(again, residuals=residuals, cluster_scores=clusters, scatter=scatter, outlier_scores=outliers)
 
     def _next_suspect(self, seen: torch.Tensor) -> int | None:
         """The row of the highest cluster score that lies in no region and near no row tried before."""

@@ -46,7 +46,7 @@ def audit_model(
 
     errors [n]: of `typical_errors`. Clusters of wrong labels that come to light are added to `labels.growths`.
     """
-    tolerance = labels.tolerance.value if labels is not None else 0.0
+    tolerance = labels.tolerances.overall.value if labels is not None else 0.0
     rule = decision_rule(errors, tolerance, None if labels is None else labels.expectation)
     reserve = NEAR_CHECKS * config.search.climbers if labels is not None else 0
     allowed = int(oracle.remaining) - min(reserve, int(oracle.remaining) // 3)
@@ -69,7 +69,7 @@ def _kinds(
     surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, maximizers: Maximizers, rule: Rule
 ) -> tuple[tuple[str, ...], tuple[Region, ...]]:
     kinds, regions = [""] * maximizers.count, []
-    known = None if labels is None else context(labels.samples, labels.neighbourhood, labels.screen, surrogate, labels.tolerance.value)
+    known = None if labels is None else context(labels.samples, labels.neighbourhood, labels.screen, surrogate, labels.tolerances.overall.value)
     for position in significant(maximizers, rule).nonzero()[:, 0].tolist():
         point, evidence, checked = maximizers.unit[position].cpu(), dict[str, Any](), torch.zeros(0, dtype=torch.int64)
         if labels is None or known is None:
@@ -94,7 +94,7 @@ def _check_near(labels: LabelAudit, point: torch.Tensor, rule: Rule, oracle: Bud
         return rows[0, :0]
     near = rows[0, :NEAR_CHECKS]
     labels.checks.check(near, NEAR_CHECKS)
-    bad = labels.checks.rejected(labels.tolerance.value)[near]
+    bad = labels.wrong[near]
     if 2 * int(bad.sum()) > near.numel():
         labels.suspect(int(near[bad][0]), oracle.remaining)
     return near[labels.checks.known[near]]
