@@ -35,8 +35,7 @@ class CpuBackend:
         native = importlib.import_module("pybackdoor._native")
         state, networks = task.state, task.state.networks
         parameters, first, second = (_copies(tensors) for tensors in (state.weights + state.biases, state.first_moments, state.second_moments))
-        steps = range(state.step + 1, task.until + 1)
-        reports = [step for step in steps if task.reports_after(step)]
+        reports = task.report_steps()
         snapshots = sorted({step for step in task.snapshot_steps if state.step <= step <= task.until})
         training = np.empty((len(reports), networks))
         validation = np.empty_like(training) if task.validation_rows else None

@@ -98,7 +98,7 @@ class _History:
         self.task, self.parameters = task, parameters
         self.losses = task.x.new_zeros(task.state.networks)
         self._since, self._called = task.state.step, monotonic()
-        self._steps: list[int] = []
+        self._steps, self._due = task.report_steps(), set(task.report_steps())
         self._training: list[torch.Tensor] = []
         self._validation: list[torch.Tensor] = []
         self._snapshots: dict[int, torch.Tensor] = {}
@@ -106,9 +106,8 @@ class _History:
     def after(self, step: int) -> None:
         """Takes what is due after `step`."""
         task = self.task
-        reports = step > task.state.step and task.reports_after(step)
+        reports = step in self._due
         if reports:
-            self._steps.append(step)
             self._training.append(self.losses / (step - self._since))
             self.losses, self._since = torch.zeros_like(self.losses), step
             if task.validation_rows:

@@ -37,9 +37,11 @@ class TrainingTask:
     progress: Callable[[int], None] | None
     threads: int
 
-    def reports_after(self, step: int) -> bool:
-        """Whether the history has an entry after this step."""
-        return step == self.until or (self.report_every is not None and step % self.report_every == 0)
+    def report_steps(self) -> list[int]:
+        """The steps after which the history has an entry: multiples of report_every, and the last."""
+        every, first = self.report_every, self.state.step + 1
+        steps = [] if every is None else list(range(-(-first // every) * every, self.until, every))
+        return [*steps, self.until] if self.until >= first else []
 
 
 def checked_state(state: Any, activation: str) -> TrainingState:
