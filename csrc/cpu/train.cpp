@@ -24,22 +24,67 @@ void gather(const TrainLayer& first, const TrainBatch<T>& batch, int64_t start, 
   }
 }
 
-// Products z become values a(z), with the derivatives a'(z) beside them.
+// Products z become values a(z), with the derivatives a'(z) beside them. For relu and leaky_relu the sign of a value tells its derivative.
 template <class T>
-void activate_tile(int activation, int64_t columns, int64_t rows, T* values, T* slopes) {
+using Activate = void (*)(T* values, T* slopes, int64_t count);
+
+template <class T, Activation A>
+void activate_block(T* values, T* slopes, int64_t count) {
   using V = Vec<T>;
-  using B = Block<T>;
-  dispatch_activation(static_cast<Activation>(activation), [&](auto tag) {
-    for (int64_t column = 0; column < columns; column += B::panel) {
-      const int64_t start = column * B::tile_rows, end = start + rows * least(B::panel, columns - column);
-      for (int64_t at = start; at < end; at += B::lanes) {
-        V slope;
-        store(values + at, activate<decltype(tag)::value>(V::load(values + at), slope));
-        store(slopes + at, slope);
-      }
-    }
-  });
+  for (int64_t at = 0; at < count; at += V::lanes) {
+    V slope;
+    store(values + at, activate<A>(V::load(values + at), slope));
+    if constexpr (A != Activation::relu && A != Activation::leaky_relu) store(slopes + at, slope);
+  }
 }
+
+template <class T>
+Activate<T> activation_of(const TrainLayout& layout) {
+  Activate<T> found = nullptr;
+  dispatch_activation(static_cast<Activation>(layout.activation), [&](auto tag) { found = &activate_block<T, decltype(tag)::value>; });
+  return found;
+}
+
+// Derivatives of a layer's inputs by the products they came from.
+template <class T>
+struct Slopes {
+  const T *values, *slopes;
+  bool by_sign;
+  T below;
+
+  Slopes(const TrainLayout& layout, const TrainLayer& layer, const T* scratch)
+      : values(scratch + layer.values),
+        slopes(scratch + layer.slopes),
+        by_sign(layout.activation == static_cast<int>(Activation::relu) || layout.activation == static_cast<int>(Activation::leaky_relu)),
+        below(layout.activation == static_cast<int>(Activation::leaky_relu) ? T(0.01) : T(0)) {}
+  PYBACKDOOR_HD Vec<T> at(int64_t place) const {
+    using V = Vec<T>;
+    if (by_sign) return select(V::load(values + place) > V::all(T(0)), V::all(T(1)), V::all(below));
+    return V::load(slopes + place);
+  }
+};
+
+// What a layer's products begin and end with: biases and the activation.
+template <class T>
+struct Forward {
+  const T* biases;
+  T *values, *slopes;
+  Activate<T> activate;
+
+  PYBACKDOOR_HD Vec<T> start(int64_t column) const { return Vec<T>::load(biases + column); }
+  PYBACKDOOR_HD void put(int64_t at, Vec<T> sums) const { store(values + at, sums); }
+  PYBACKDOOR_HD void done(int64_t at, int64_t count) const { activate(values + at, slopes + at, count); }
+};
+
+template <class T>
+struct Backward {
+  Slopes<T> slopes;
+  T* errors;
+
+  PYBACKDOOR_HD Vec<T> start(int64_t) const { return Vec<T>::all(T(0)); }
+  PYBACKDOOR_HD void put(int64_t at, Vec<T> sums) const { store(errors + at, sums * slopes.at(at)); }
+  PYBACKDOOR_HD void done(int64_t, int64_t) const {}
+};
 
 template <class T>
 T lane_sum(Vec<T> v) {
@@ -58,12 +103,12 @@ void forward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, con
   using V = Vec<T>;
   using B = Block<T>;
   gather(layout.layers[0], batch, start, size, rows, network.scratch + layout.layers[0].values);
+  const Activate<T> activate = activation_of<T>(layout);
   for (int64_t l = 0; l + 1 < layout.count; ++l) {
     const TrainLayer &layer = layout.layers[l], &next = layout.layers[l + 1];
     const T* weights = l ? network.turned + layer.turned : network.parameters + layer.weights;
-    tile_product<T>(network.scratch + layer.values, layer.inputs, layer.input_columns, weights, l ? layer.columns : layer.rows, next.input_columns,
-                    network.parameters + layer.biases, nullptr, network.scratch + next.values, rows);
-    activate_tile(layout.activation, next.input_columns, rows, network.scratch + next.values, network.scratch + next.slopes);
+    tile_product(network.scratch + layer.values, layer.inputs, layer.input_columns, weights, l ? layer.columns : layer.rows, next.input_columns, rows,
+                 Forward<T>{network.parameters + layer.biases, network.scratch + next.values, network.scratch + next.slopes, activate});
   }
   const TrainLayer& last = layout.layers[layout.count - 1];
   const T *weights = network.parameters + last.weights, bias = network.parameters[last.biases], *values = network.scratch + last.values;
@@ -102,9 +147,11 @@ double losses(const TrainBatch<T>& batch, int64_t start, int64_t size, int64_t r
 
 // Gradient of the last layer, and the derivatives by the products of the layer before it (when there is one).
 template <class T>
-void output_gradient(const TrainLayer& last, const TrainNetwork<T>& network, const T* deltas, int64_t rows, T* errors, bool add) {
+void output_gradient(const TrainLayout& layout, const TrainNetwork<T>& network, const T* deltas, int64_t rows, T* errors, bool add) {
   using V = Vec<T>;
   using B = Block<T>;
+  const TrainLayer& last = layout.layers[layout.count - 1];
+  const Slopes<T> slopes(layout, last, network.scratch);
   for (int64_t column = 0; column < last.input_columns; column += B::panel) {
     const int64_t width = least(B::panel, last.input_columns - column);
     for (int64_t i = column; i < column + width; i += B::lanes) {
@@ -115,7 +162,7 @@ void output_gradient(const TrainLayer& last, const TrainNetwork<T>& network, con
         const int64_t at = column * B::tile_rows + row * width + (i - column);
         const V delta = V::all(deltas[row]);
         sum = fma(delta, V::load(network.scratch + last.values + at), sum);
-        if (errors) store(errors + at, delta * weight * V::load(network.scratch + last.slopes + at));
+        if (errors) store(errors + at, delta * weight * slopes.at(at));
       }
       store(target, sum);
     }
@@ -128,8 +175,7 @@ void output_gradient(const TrainLayer& last, const TrainNetwork<T>& network, con
 template <class T>
 void backward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, int64_t rows, bool add) {
   const int64_t top = layout.count - 1;
-  output_gradient(layout.layers[top], network, network.scratch + layout.deltas, rows, top ? network.scratch + layout.errors[(top - 1) % 2] : nullptr,
-                  add);
+  output_gradient(layout, network, network.scratch + layout.deltas, rows, top ? network.scratch + layout.errors[(top - 1) % 2] : nullptr, add);
   for (int64_t l = top - 1; l >= 0; --l) {
     const TrainLayer& layer = layout.layers[l];
     const T *errors = network.scratch + layout.errors[l % 2], *values = network.scratch + layer.values;
@@ -140,8 +186,8 @@ void backward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, in
       gradient_product(values, layer.rows, layer.input_columns, errors, columns, gradient, rows, add);
     } else {
       gradient_product(errors, layer.rows, columns, values, layer.input_columns, gradient, rows, add);
-      tile_product<T>(errors, layer.outputs, columns, network.parameters + layer.weights, layer.rows, layer.input_columns, nullptr,
-                      network.scratch + layer.slopes, network.scratch + layout.errors[(l - 1) % 2], rows);
+      tile_product(errors, layer.outputs, columns, network.parameters + layer.weights, layer.rows, layer.input_columns, rows,
+                   Backward<T>{{layout, layer, network.scratch}, network.scratch + layout.errors[(l - 1) % 2]});
     }
   }
 }
@@ -192,12 +238,12 @@ void turn(const TrainLayout& layout, const TrainNetwork<T>& network) {
     const T* const from = network.parameters + layer.weights;
     T* const to = network.turned + layer.turned;
     const int64_t columns = layout.layers[l + 1].input_columns;  // outputs, padded
-    for (int64_t output = 0; output < layer.rows; ++output) {
+    for (int64_t output = 0; output < layer.rows; output += B::lanes) {
       const int64_t panel = output / B::panel * B::panel, width = least(B::panel, columns - panel);
-      for (int64_t column = 0; column < layer.columns; column += B::panel) {
-        const int64_t step = least(B::panel, layer.columns - column);
-        const T* const row = from + column * layer.rows + output * step;
-        for (int64_t i = 0; i < step; ++i) to[panel * layer.columns + (column + i) * width + (output - panel)] = row[i];
+      for (int64_t input = 0; input < layer.columns; input += B::lanes) {
+        const int64_t first = input / B::panel * B::panel, step = least(B::panel, layer.columns - first);
+        turn_block(from + first * layer.rows + output * step + (input - first), step, to + panel * layer.columns + input * width + (output - panel),
+                   width);
       }
     }
   }

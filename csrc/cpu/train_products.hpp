@@ -52,11 +52,10 @@ PYBACKDOOR_HD void accumulate(Vec<T> (&c)[R][V], const T* a, int64_t row_step, i
   }
 }
 
-// out [rows, columns] = a [rows, inner] b [inner, columns], then + bias [columns] (when not null) or times slopes [rows, columns] (when not null).
-// `a`, `out` and `slopes` are tiles; a is padded to inner_columns, b has b_rows rows.
-template <class T>
-void tile_product(const T* a, int64_t inner, int64_t inner_columns, const T* b, int64_t b_rows, int64_t columns, const T* bias, const T* slopes,
-                  T* out, int64_t rows) {
+// a [rows, inner] b [inner, columns]: a tile, padded to inner_columns, times a matrix with b_rows rows. `ends.start(column)` is the vector that the
+// sums begin with, `ends.put(at, sums)` takes a vector of the tile at offset `at`, and `ends.done(at, count)` comes after those of a register block.
+template <class T, class Ends>
+void tile_product(const T* a, int64_t inner, int64_t inner_columns, const T* b, int64_t b_rows, int64_t columns, int64_t rows, const Ends& ends) {
   using V = Vec<T>;
   using B = Block<T>;
   for (int64_t column = 0; column < columns; column += B::panel) {
@@ -66,20 +65,18 @@ void tile_product(const T* a, int64_t inner, int64_t inner_columns, const T* b, 
       for (int64_t row = 0; row < rows; row += B::rows) {
         V c[B::rows][count];
         for (int v = 0; v < count; ++v) {
-          const V start = bias ? V::load(bias + column + v * B::lanes) : V::all(T(0));
+          const V start = ends.start(column + v * B::lanes);
           for (int r = 0; r < B::rows; ++r) c[r][v] = start;
         }
         for (int64_t k = 0; k < inner; k += B::panel) {
           const int64_t step = least(B::panel, inner_columns - k);
           accumulate(c, a + k * B::tile_rows + row * step, step, 1, b + column * b_rows + k * count * B::lanes, least(B::panel, inner - k));
         }
-        const int64_t place = column * B::tile_rows + row * width;
+        const int64_t place = column * B::tile_rows + row * count * B::lanes;
         for (int r = 0; r < B::rows; ++r) {
-          for (int v = 0; v < count; ++v) {
-            const int64_t at = place + (r * count + v) * B::lanes;
-            store(out + at, slopes ? c[r][v] * V::load(slopes + at) : c[r][v]);
-          }
+          for (int v = 0; v < count; ++v) ends.put(place + (r * count + v) * B::lanes, c[r][v]);
         }
+        ends.done(place, int64_t{B::rows} * count * B::lanes);
       }
     });
   }
@@ -127,6 +124,42 @@ void column_sums(const T* a, int64_t columns, T* out, int64_t rows, bool add) {
       for (int v = 0; v < count; ++v) store(out + column + v * B::lanes, sum[v]);
     });
   }
+}
+
+// The two vectors' lanes, one from each in turn: their lower halves, or their upper halves.
+template <bool Upper, class T>
+PYBACKDOOR_HD Vec<T> interleave(Vec<T> a, Vec<T> b) {
+  constexpr int n = Vec<T>::lanes, h = Upper ? n / 2 : 0;
+  Vec<T> mixed;
+  if constexpr (n == 2) {
+    mixed.v = __builtin_shufflevector(a.v, b.v, h, h + n);
+  } else if constexpr (n == 4) {
+    mixed.v = __builtin_shufflevector(a.v, b.v, h, h + n, h + 1, h + n + 1);
+  } else if constexpr (n == 8) {
+    mixed.v = __builtin_shufflevector(a.v, b.v, h, h + n, h + 1, h + n + 1, h + 2, h + n + 2, h + 3, h + n + 3);
+  } else {
+    static_assert(n == 16);
+    mixed.v = __builtin_shufflevector(a.v, b.v, h, h + n, h + 1, h + n + 1, h + 2, h + n + 2, h + 3, h + n + 3, h + 4, h + n + 4, h + 5, h + n + 5,
+                                      h + 6, h + n + 6, h + 7, h + n + 7);
+  }
+  return mixed;
+}
+
+// A square block of lanes x lanes numbers, turned: rows `from_step` apart become columns in rows `to_step` apart.
+template <class T>
+PYBACKDOOR_HD void turn_block(const T* from, int64_t from_step, T* to, int64_t to_step) {
+  using V = Vec<T>;
+  constexpr int n = V::lanes;
+  V row[n], next[n];
+  for (int i = 0; i < n; ++i) row[i] = V::load(from + i * from_step);
+  for (int stage = 1; stage < n; stage *= 2) {
+    for (int i = 0; i < n / 2; ++i) {
+      next[2 * i] = interleave<false>(row[i], row[i + n / 2]);
+      next[2 * i + 1] = interleave<true>(row[i], row[i + n / 2]);
+    }
+    for (int i = 0; i < n; ++i) row[i] = next[i];
+  }
+  for (int i = 0; i < n; ++i) store(to + i * to_step, row[i]);
 }
 
 PYBACKDOOR_CLOSE
