@@ -190,12 +190,11 @@ class Standardised(torch.nn.Module):
 
 MODULES = {"relu": torch.nn.ReLU(), "leaky_relu": torch.nn.LeakyReLU(), "tanh": torch.nn.Tanh(), "silu": torch.nn.SiLU(), "gelu": torch.nn.GELU(),
            "gelu_tanh": torch.nn.GELU(approximate="tanh"), "softplus": torch.nn.Softplus(), "sigmoid": torch.nn.Sigmoid(), "elu": torch.nn.ELU()}
-DYNAMO = importlib.util.find_spec("onnxscript") is not None
+EXPORTERS = [(False, 17), (False, 20)] + [(True, 18)] * (importlib.util.find_spec("onnxscript") is not None)  # the newer one needs onnxscript
 
 
 @pytest.mark.parametrize("activation", MODULES)
-@pytest.mark.parametrize(("dynamo", "opset"), [
-    (False, 17), (False, 20), pytest.param(True, 18, marks=pytest.mark.skipif(not DYNAMO, reason="onnxscript is not installed"))])
+@pytest.mark.parametrize(("dynamo", "opset"), EXPORTERS)
 def test_what_torch_exports_is_native(tmp_path, activation, dynamo, opset):
     module = Standardised(MODULES[activation], flat=opset != 17).eval()
     path = tmp_path / "model.onnx"
