@@ -89,9 +89,11 @@ def honest_kind(
     second = abs(float(known.screen.network.values(natural[None])[0]) - oracle)
     bend = _bend(known.samples, known.neighbourhood, point) / max(known.typical_bend, 1e-300)
     evidence = {"neighbour_distance": distance, "second_network_error": second, "bend": bend}
+    if known.mismatched:  # wrong where data are dense as well: more rows here would not cure it
+        return RegionKind.MODEL_MISMATCH, evidence
     if rule.sparse_distance is not None and distance > rule.sparse_distance:
         return RegionKind.COVERAGE_GAP, evidence
-    if known.mismatched or abs(error) > MISMATCH * max(second, rule.typical_error):
+    if abs(error) > MISMATCH * max(second, rule.typical_error):
         return RegionKind.MODEL_MISMATCH, evidence
     return (RegionKind.KINK if bend > BEND else RegionKind.UNDERFIT), evidence
 
