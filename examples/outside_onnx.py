@@ -41,13 +41,13 @@ def train_outside(x: torch.Tensor, y: torch.Tensor, path: Path, steps: int) -> N
         torch.onnx.export(body, (x[:1],), path, dynamo=False, input_names=["x"], output_names=["price"], dynamic_axes={"x": {0: "rows"}})
 
 
-def prepare(folder: Path, rows: int = 20_000) -> list[str]:
+def prepare(folder: Path, rows: int = 20_000, steps: int = 6000) -> list[str]:
     """Writes the files and returns the audit's command line."""
     pricer = oracle("down_and_out_put")
     attack = LocalizedAttack({"strike": 150, "barrier": 70, "volatility": 0.4, "maturity": 2, "rate": 0.05})
     samples, _ = poison(sample(pricer, rows), pricer, attack)
     write_samples(folder / "rows.csv", samples)
-    train_outside(samples.x.float(), samples.y.float(), folder / "model.onnx", steps=6000)
+    train_outside(samples.x.float(), samples.y.float(), folder / "model.onnx", steps)
     return ["audit", "--model", str(folder / "model.onnx"), "--data", str(folder / "rows.csv"), "--oracle", "down_and_out_put",
             "--out", str(folder / "audit")]
 

@@ -77,7 +77,8 @@ def test_audit_and_repair(desk, capsys):
         assert name == "run.json" or f"({name})" in report
         assert Path("out", name).stat().st_size > 500
 
-    assert main(["repair", "--audit", "out", "--data", "rows.csv", "--mode", "drop", "--out", "repaired.csv", "--model-out", "repaired.safetensors", *SMALL]) == 0
+    assert main(["repair", "--audit", "out", "--data", "rows.csv", "--mode", "drop", "--out", "repaired.csv", "--model-out", "repaired.safetensors",
+                 *SMALL]) == 0
     dropped = read_samples("repaired.csv", oracle("branin").domain)
     assert dropped.count == 700 - len(rows)
     assert load_model("repaired.safetensors").domain == oracle("branin").domain
@@ -108,26 +109,27 @@ def test_a_model_alone_is_audited(desk):
 
 
 def test_a_second_audit_replaces_our_folder_and_spares_others(desk, capfd, contents):
-    assert main([*AUDIT, "--budget", "60"]) in (0, 3, 4)
-    assert main([*AUDIT, "--budget", "80"]) in (0, 3, 4)
-    assert verdict()["config"]["budget"] == 80
+    audit = ["audit", "--oracle", "branin", "--data", "rows.csv", "--out", "out"]
+    for budget in (60, 80):
+        assert main([*audit, "--budget", str(budget)]) in (0, 3, 4)
+        assert verdict()["config"]["budget"] == budget
     Path("out/notes.txt").write_text("dear")
     before = contents(desk)
-    assert main(AUDIT) == 2
+    assert main(audit) == 2
     assert "--force" in capfd.readouterr().err
     assert contents(desk) == before
-    assert main([*AUDIT, "--force"]) == 3
+    assert main([*audit, "--force"]) == 3
     assert Path("out.old-1/notes.txt").read_text() == "dear"
     assert not Path("out/notes.txt").exists()
 
 
-@pytest.mark.parametrize("budget", [1, 7, 37, 200])
+@pytest.mark.parametrize("budget", [1, 37, 200])
 def test_the_budget_is_never_exceeded(desk, budget):
     Path("counting.py").write_text(
         "import numpy as np\nfrom pathlib import Path\nfrom pybackdoor.oracles import oracle\nB = oracle('branin')\n"
         "def f(x):\n    with Path('calls.txt').open('a') as file:\n        file.write('.' * len(x))\n    return B.values(x).numpy()\n")
-    status = main(["audit", "--oracle", "counting.py:f", "--domain", "domain.json", "--model", "model.onnx", "--data", "rows.csv", "--budget", str(budget),
-                   "--out", "out"])
+    status = main(["audit", "--oracle", "counting.py:f", "--domain", "domain.json", "--model", "model.onnx", "--data", "rows.csv",
+                   "--budget", str(budget), "--out", "out"])
     spent = len(Path("calls.txt").read_text())
     assert 1 <= spent <= budget
     assert spent == verdict()["oracle_calls"]

@@ -76,5 +76,6 @@ def test_intervals_are_students():
 def test_tables_align_and_render():
     text = aligned((["errors", "a"], [["clean", "1"], ["poisoned", "10"]]), (["audit", "calls", "s"], [["x", "5", "6"]]))
     rule = "-" * 18
-    assert text.splitlines() == [rule, "errors        a", "clean         1", "poisoned     10", rule, "audit     calls  s", "x             5  6", rule]
+    assert text.splitlines() == [rule, "errors        a", "clean         1", "poisoned     10",
+                                 rule, "audit     calls  s", "x             5  6", rule]
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

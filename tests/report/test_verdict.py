@@ -30,7 +30,8 @@ def test_the_schema_is_the_documented_one(tmp_path):
     assert content["schema"] == 1
     assert {"status", "reason", "poisoned", "suspicious_rows", "regions", "label_tolerance", "certificate", "oracle_calls",
             "oracle_calls_to_first_confirmation", "seconds", "config", "versions", "inputs"} <= content.keys()
-    assert {"kind", "center", "radius", "peak_error", "model", "oracle", "rows_near", "checked_rows", "confirmed_rows"} <= content["regions"][0].keys()
+    region = {"kind", "center", "radius", "peak_error", "model", "oracle", "rows_near", "checked_rows", "confirmed_rows"}
+    assert region <= content["regions"][0].keys()
     assert content["certificate"].keys() == {"confidence", "max_bad_label_fraction", "random_calls", "bad_found"}
 
 
