@@ -203,6 +203,16 @@ def test_interrupting_an_audit_leaves_no_folder_as_if_it_were_whole(desk, monkey
     assert contents(desk) == before
 
 
+def test_an_audit_that_is_interrupted_says_what_it_knew(desk):
+    Path("slow.py").write_text(
+        "from pybackdoor.oracles import oracle\nB, asked = oracle('branin'), []\n"
+        "def f(x):\n    asked.extend(x)\n    if len(asked) > 60:\n        raise KeyboardInterrupt\n    return B.values(x).numpy()\n")
+    status = main(["audit", "--oracle", "slow.py:f", "--domain", "domain.json", "--data", "rows.csv", "--out", "out"])
+    assert verdict()["status"] == "interrupted"
+    assert status == (3 if verdict()["poisoned"] else 4)
+    assert "what it did not reach is not clean, it is unknown" in Path("out/report.md").read_text()
+
+
 def test_oracles_are_listed_and_their_domains_printed(desk, capsys):
     assert main(["oracles"]) == 0
     text = capsys.readouterr().out
