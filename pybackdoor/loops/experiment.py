@@ -36,7 +36,7 @@ class ExperimentConfig:
     rows: int = 20_000
     test_rows: int = 20_000
     attack: LocalizedAttack = field(default_factory=lambda: LocalizedAttack(center=CENTER))
-    fit: FitConfig = field(default_factory=lambda: FitConfig(activation="relu", epochs=100, learning_rate=8e-3))
+    fit: FitConfig = field(default_factory=FitConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     seeds: tuple[int, ...] = (0,)
 
