@@ -11,7 +11,9 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 
@@ -46,8 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # `module:callable` is looked for here too, and last: nothing here shadows a library
-        with _logging(command), use_threads(threads() if command.common.threads is None else command.common.threads):
-            return command.run(shlex.join(["pybackdoor", *words]))
+        with _logging(command), _termination(), use_threads(threads() if command.common.threads is None else command.common.threads):
+            status = command.run(shlex.join(["pybackdoor", *words]))
+            sys.stdout.flush()
+            return status
     except PybackdoorError as error:
         return _told(f"error: {' '.join(str(error).split())}", 2, debug)
     except KeyboardInterrupt:
@@ -91,6 +95,19 @@ def _told(message: str, status: int, debug: bool) -> int:
         traceback.print_exc()
     print(f"pybackdoor: {message}", file=sys.stderr)
     return status
+
+
+@contextlib.contextmanager
+def _termination() -> Iterator[None]:
+    """Lets SIGTERM interrupt like Ctrl-C, so that a job that is stopped cleans up as well."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 class _Once(logging.Filter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -79,6 +81,14 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(desk, failing, capfd, con
     assert main(SAMPLE) == 130
     assert capfd.readouterr().err == "pybackdoor: interrupted; nothing was left half-written\n"
     assert contents(desk) == before
+
+
+def test_a_stopped_job_leaves_nothing(desk, monkeypatch, capfd, contents):
+    monkeypatch.setattr("pybackdoor.data.sample", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    before, handler = contents(desk), signal.getsignal(signal.SIGTERM)
+    assert main(SAMPLE) == 130
+    assert contents(desk) == before
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_an_error_of_several_lines_is_told_on_one(desk, failing, refused):
