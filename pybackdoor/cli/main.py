@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command that `arguments` (default: those of the process) name and returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torch's pool would compete with the native kernels' threads; its own work here is small
     try:
         command = parse(words)
         if command is None:
