@@ -86,20 +86,9 @@ struct Backward {
   PYBACKDOOR_HD void done(int64_t, int64_t) const {}
 };
 
+// Outputs of the network at `size` rows of the batch from `start` on, filled up to `rows`, into the deltas of the scratch memory.
 template <class T>
-T lane_sum(Vec<T> v) {
-  alignas(64) T lanes[Vec<T>::lanes];
-  store(lanes, v);
-  for (int half = Vec<T>::lanes / 2; half > 0; half /= 2) {
-    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  }
-  return lanes[0];
-}
-
-// Outputs of the network at `rows` rows of the batch from `start` on, into out [size].
-template <class T>
-void forward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch, int64_t start, int64_t size, int64_t rows,
-                  T* out) {
+void forward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch, int64_t start, int64_t size, int64_t rows) {
   using V = Vec<T>;
   using B = Block<T>;
   gather(layout.layers[0], batch, start, size, rows, network.scratch + layout.layers[0].values);
@@ -111,15 +100,20 @@ void forward_tile(const TrainLayout& layout, const TrainNetwork<T>& network, con
                  Forward<T>{network.parameters + layer.biases, network.scratch + next.values, network.scratch + next.slopes, activate});
   }
   const TrainLayer& last = layout.layers[layout.count - 1];
-  const T *weights = network.parameters + last.weights, bias = network.parameters[last.biases], *values = network.scratch + last.values;
-  for (int64_t row = 0; row < size; ++row) {
-    V sum = V::all(T(0));
-    for (int64_t column = 0; column < last.input_columns; column += B::panel) {
-      const int64_t width = least(B::panel, last.input_columns - column);
-      const T* from = values + column * B::tile_rows + row * width;
-      for (int64_t i = 0; i < width; i += B::lanes) sum = fma(V::load(from + i), V::load(weights + column + i), sum);
+  const T *weights = network.parameters + last.weights, *values = network.scratch + last.values;
+  const V bias = V::all(network.parameters[last.biases]);
+  for (int64_t row = 0; row < rows; row += B::lanes) {
+    V sums[B::lanes];
+    for (int r = 0; r < B::lanes; ++r) {
+      const int64_t from = least(row + r, rows - 1);
+      sums[r] = V::all(T(0));
+      for (int64_t column = 0; column < last.input_columns; column += B::panel) {
+        const int64_t width = least(B::panel, last.input_columns - column);
+        const T* const line = values + column * B::tile_rows + from * width;
+        for (int64_t i = 0; i < width; i += B::lanes) sums[r] = fma(V::load(line + i), V::load(weights + column + i), sums[r]);
+      }
     }
-    out[row] = lane_sum(sum) + bias;
+    store(network.scratch + layout.deltas + row, lane_sums(sums) + bias);
   }
 }
 
@@ -213,7 +207,7 @@ double gradient(const TrainLayout& layout, const TrainNetwork<T>& network, const
   double total = 0;
   for (int64_t start = 0; start < batch.size; start += B::tile_rows) {
     const int64_t size = least(B::tile_rows, batch.size - start), rows = (size + B::rows - 1) / B::rows * B::rows;
-    forward_tile(layout, network, batch, start, size, rows, deltas);
+    forward_tile(layout, network, batch, start, size, rows);
     total += losses(batch, start, size, rows, deltas);
     backward_tile(layout, network, rows, start > 0);
   }
@@ -226,7 +220,8 @@ void outputs(const TrainLayout& layout, const TrainNetwork<T>& network, const Tr
   using B = Block<T>;
   for (int64_t start = 0; start < batch.size; start += B::tile_rows) {
     const int64_t size = least(B::tile_rows, batch.size - start), rows = (size + B::rows - 1) / B::rows * B::rows;
-    forward_tile(layout, network, batch, start, size, rows, out + start);
+    forward_tile(layout, network, batch, start, size, rows);
+    for (int64_t row = 0; row < size; ++row) out[start + row] = network.scratch[layout.deltas + row];
   }
 }
 

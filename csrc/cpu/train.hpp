@@ -27,8 +27,8 @@ struct TrainLayout {
   const TrainLayer* layers;
   std::int64_t count;
   std::int64_t parameters, turned, scratch;  // numbers in a set of parameters, in the turned copies, and in the scratch memory of a thread
-  std::int64_t errors[2], deltas;            // offsets in it: derivatives of the loss by a layer's products, of even and odd layers; [tile_rows]
-  int activation;                            // pybackdoor::Activation
+  std::int64_t errors[2], deltas;  // offsets in it: derivatives of the loss by a layer's products, of even and odd layers; [tile_rows, padded]
+  int activation;                  // pybackdoor::Activation
 };
 
 struct TrainLoss {

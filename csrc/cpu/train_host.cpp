@@ -62,7 +62,7 @@ Plan plan_storage(const std::vector<int64_t>& widths, int activation, const Trai
   layout.errors[0] = scratch;
   layout.errors[1] = scratch + widest * geometry.tile_rows;
   layout.deltas = layout.errors[1] + widest * geometry.tile_rows;
-  layout.scratch = layout.deltas + geometry.tile_rows;
+  layout.scratch = layout.deltas + padded(geometry.tile_rows, geometry.lanes);
   layout.layers = plan.layers.data();
   layout.count = count;
   return plan;

@@ -145,6 +145,15 @@ PYBACKDOOR_HD Vec<T> interleave(Vec<T> a, Vec<T> b) {
   return mixed;
 }
 
+// The sum of the lanes of vector i, in lane i.
+template <class T>
+PYBACKDOOR_HD Vec<T> lane_sums(Vec<T> (&v)[Vec<T>::lanes]) {
+  for (int half = Vec<T>::lanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) v[i] = interleave<false>(v[i], v[i + half]) + interleave<true>(v[i], v[i + half]);
+  }
+  return v[0];
+}
+
 // A square block of lanes x lanes numbers, turned: rows `from_step` apart become columns in rows `to_step` apart.
 template <class T>
 PYBACKDOOR_HD void turn_block(const T* from, int64_t from_step, T* to, int64_t to_step) {
