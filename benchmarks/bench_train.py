@@ -147,8 +147,8 @@ class Sklearn:
 
     def __init__(self, x, y, activation, width):
         self.x, self.y = x.numpy(), y.numpy()
-        self.model = MLPRegressor([width] * DEPTH, activation=activation, batch_size=BATCH, learning_rate_init=RATE, alpha=0.0, max_iter=1,
-                                  warm_start=True, random_state=0)
+        self.model = MLPRegressor(hidden_layer_sizes=[width] * DEPTH, activation=activation, batch_size=BATCH, learning_rate_init=RATE, alpha=0.0,
+                                  max_iter=1, warm_start=True, random_state=0)
 
     def run(self):
         self.model.fit(self.x, self.y)
