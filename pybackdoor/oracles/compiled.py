@@ -1,4 +1,4 @@
-"""Numba as the kernels here use it: two decorators, and a disk cache that a change in any kernel source renews."""
+"""Numba as the kernels here use it: three decorators, and a disk cache that a change in any kernel source renews."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 def scalar(function: Callable[..., Any]) -> Any:
     """A formula on numbers, compiled into the kernels that call it; a numba.cuda kernel may call it too."""
     return numba.njit(**_OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A `scalar` that is always inlined: a loop over problems whose body is branch-free and calls nothing else is vectorized."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
