@@ -8,6 +8,7 @@ from pybackdoor.errors import InputError
 from pybackdoor.ops.philox import normals, uniforms
 
 TRIES = 2_000_000
+FIRST_TRIES = 50_000
 
 
 def uniform_in_cube(count: int, dimension: int, *, seed: int, purpose: str) -> torch.Tensor:
@@ -19,12 +20,12 @@ def uniform_in_shell(count: int, center: torch.Tensor, inner: float, outer: floa
     """`count` points uniform in {u in [0,1]^d : inner <= |u - center| <= outer}: [count, d], float64. `inner` = 0 is the ball.
 
     By rejection of points uniform in the whole shell, so that the cube's faces cut the shell and do not gather points. center: [d], unit cube.
-    Raises InputError when fewer than `count` of TRIES proposals fall into the cube.
+    Raises InputError when fewer than `count` of TRIES proposals fall into the cube, or that is foreseeable after FIRST_TRIES.
     """
     kept: list[torch.Tensor] = []
     found = tried = stream = 0
     batch = max(1024, 4 * count)
-    while found < count and tried < TRIES:
+    while found < count and (tried < FIRST_TRIES or (found * TRIES >= count * tried and tried < TRIES)):  # a hopeless case is given up early
         proposals = _shell(batch, center, inner, outer, seed=seed, purpose=purpose, stream=stream)
         inside = proposals[((proposals >= 0) & (proposals <= 1)).all(dim=1)]
         kept.append(inside)

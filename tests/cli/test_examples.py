@@ -57,6 +57,7 @@ def test_outside_onnx(example, tmp_path):
     check_found(tmp_path, "rows.csv", "down_and_out_put", 10.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["python_oracle"], indirect=True)
 def test_python_oracle(example, tmp_path):
     assert main(example.prepare(tmp_path, ROWS)) == 3
@@ -73,12 +74,14 @@ def test_noisy_labels(example, tmp_path):
     assert main(example.prepare(tmp_path / "honest", 2 * ROWS, False)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["eight_features"], indirect=True)
 def test_eight_features(example, tmp_path):
     assert main(example.prepare(tmp_path, ROWS)) == 3
     check_found(tmp_path, "rows.parquet", "borehole", 30.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", ["clustered_design"], indirect=True)
 def test_clustered_design(example, tmp_path):
     assert main(example.prepare(tmp_path, ROWS)) == 0
@@ -97,6 +100,7 @@ def test_other_model(example, tmp_path):
     assert not {"poisoned", "mislabeled"} & kinds
 
 
+@pytest.mark.slow
 def test_an_example_is_a_script(tmp_path):
     done = subprocess.run([sys.executable, str(FOLDER / "other_model.py"), str(tmp_path / "new"), "500"], capture_output=True, text=True, check=False,
                           env=os.environ | {"PYTHONPATH": str(FOLDER.parent)})
