@@ -12,7 +12,7 @@ namespace pybackdoor {
 namespace {
 
 constexpr std::size_t alignment = 64;
-constexpr std::int64_t tile_bytes = 512 * 1024;  // a tile stays in the second-level cache with the weights it meets
+constexpr std::int64_t tile_bytes = 256 * 1024;  // a tile stays in the second-level cache with the weights it meets
 
 struct Free {
   void operator()(void* memory) const { ::operator delete(memory, std::align_val_t(alignment)); }

@@ -50,14 +50,22 @@ static TileMemory<T> lay_out(const NetworkView<T>& network, int groups, T* memor
   return tile;
 }
 
+// The chains of dependent operations are long: four vectors side by side keep the units busy.
+template <Activation A, int Together, class T>
+PYBACKDOOR_HD void activate_vectors(T* values, T* derivatives) {
+  Vec<T> value[Together], derivative[Together];
+  for (int i = 0; i < Together; ++i) value[i] = Vec<T>::load(values + i * Vec<T>::lanes);
+  for (int i = 0; i < Together; ++i) value[i] = activate<A>(value[i], derivative[i]);
+  for (int i = 0; i < Together; ++i) store(values + i * Vec<T>::lanes, value[i]), store(derivatives + i * Vec<T>::lanes, derivative[i]);
+}
+
 template <class T>
 static void activate_all(Activation activation, std::int64_t count, T* values, T* derivatives) {
+  constexpr std::int64_t lanes = Vec<T>::lanes;
   dispatch_activation(activation, [=](auto tag) {
-    for (std::int64_t at = 0; at < count; at += Vec<T>::lanes) {
-      Vec<T> derivative;
-      store(values + at, activate<decltype(tag)::value>(Vec<T>::load(values + at), derivative));
-      store(derivatives + at, derivative);
-    }
+    std::int64_t at = 0;
+    for (; at + 4 * lanes <= count; at += 4 * lanes) activate_vectors<decltype(tag)::value, 4>(values + at, derivatives + at);
+    for (; at < count; at += lanes) activate_vectors<decltype(tag)::value, 1>(values + at, derivatives + at);
   });
 }
 
@@ -79,25 +87,32 @@ static const T* map_input(const NetworkView<T>& network, int groups, const T* po
 }
 
 // values = weights . activations + bias, in four chains over the rows; with `saved`, that becomes d(value)/dz of its layer.
-template <class T>
-static void output_layer(const NetworkView<T>& network, int rows, int groups, const T* activations, T* saved, T* values) {
+template <class T, bool Rectified>
+static void output_layer(const T* weights, int rows, int groups, const T* activations, T* saved, T* values) {
   using V = Vec<T>;
-  const T* weights = network.numbers + network.output;
-  const bool rectified = network.activation == Activation::relu;
-  for (std::int64_t at = 0; at < std::int64_t(groups) * vectors; ++at) {
-    const std::int64_t column = (at / vectors) * rows * group<T> + (at % vectors) * V::lanes;
-    V sums[4] = {V::all(T(0)), V::all(T(0)), V::all(T(0)), V::all(T(0))};
-    for (int row = 0; row < rows; ++row) {
-      const V weight = V::all(weights[row]), activation = V::load(activations + column + std::int64_t(row) * group<T>);
-      sums[0] = fma(weight, activation, sums[0]);
-      const V next = sums[0];
-      sums[0] = sums[1], sums[1] = sums[2], sums[2] = sums[3], sums[3] = next;
-      if (saved) {
-        T* slot = saved + column + std::int64_t(row) * group<T>;
-        store(slot, rectified ? select(activation > V::all(T(0)), weight, V::all(T(0))) : weight * V::load(slot));
+  for (int g = 0; g < groups; ++g) {
+    V sums[4][vectors];
+    for (int chain = 0; chain < 4; ++chain)
+      for (int v = 0; v < vectors; ++v) sums[chain][v] = V::all(T(0));
+    const auto take = [&](int row, int chain) {
+      const V weight = V::all(weights[row]);
+      for (int v = 0; v < vectors; ++v) {
+        const V activation = V::load(activations + v * V::lanes);
+        sums[chain][v] = fma(weight, activation, sums[chain][v]);
+        if (saved)
+          store(saved + v * V::lanes, Rectified ? select(activation > V::all(T(0)), weight, V::all(T(0))) : weight * V::load(saved + v * V::lanes));
       }
-    }
-    store(values + at * V::lanes, ((sums[0] + sums[1]) + (sums[2] + sums[3])) + V::all(weights[rows]));
+      activations += group<T>;
+      saved += saved ? group<T> : 0;
+    };
+    int row = 0;
+    for (; row + 4 <= rows; row += 4)
+      for (int chain = 0; chain < 4; ++chain) take(row + chain, chain);
+    if (row < rows) take(row, 0);
+    if (row + 1 < rows) take(row + 1, 1);
+    if (row + 2 < rows) take(row + 2, 2);
+    for (int v = 0; v < vectors; ++v)
+      store(values + g * group<T> + v * V::lanes, ((sums[0][v] + sums[1][v]) + (sums[2][v] + sums[3][v])) + V::all(weights[rows]));
   }
 }
 
@@ -127,39 +142,43 @@ static void evaluate_tile(const NetworkView<T>& network, int groups, const T* po
     const T* matrix = network.numbers + network.forward[layer];
     if (layer > 0) saved += std::int64_t(columns) * seeds;
     if (rectified) {
-      multiply<T, Epilogue::relu>(matrix, true, rows, columns, groups, input, nullptr, saved, tile.partial);
+      multiply<T, Epilogue::relu, true>(matrix, rows, columns, groups, input, nullptr, saved, tile.partial);
       input = saved;
     } else {
       T* turn = tile.turns[layer % 2];
-      multiply<T, Epilogue::store>(matrix, true, rows, columns, groups, input, nullptr, turn, tile.partial);
+      multiply<T, Epilogue::store, true>(matrix, rows, columns, groups, input, nullptr, turn, tile.partial);
       activate_all(network.activation, rows * seeds, turn, saved);
       input = turn;
     }
     columns = rows;
   }
   if (network.hidden == 0) {
-    output_layer<T>(network, columns, groups, input, nullptr, values);
+    output_layer<T, false>(network.numbers + network.output, columns, groups, input, nullptr, values);
     for (int g = 0; gradient && g < groups; ++g)
       for (int feature = 0; feature < columns; ++feature)
         for (int lane = 0; lane < group<T>; ++lane) gradient[(g * columns + feature) * group<T> + lane] = network.numbers[network.output + feature];
     if (gradient) unmap_gradient(network, groups, tile.mapped, gradient);
     return;
   }
-  output_layer(network, columns, groups, input, gradient ? saved : nullptr, values);
+  const T* weights = network.numbers + network.output;
+  if (rectified)
+    output_layer<T, true>(weights, columns, groups, input, gradient ? saved : nullptr, values);
+  else
+    output_layer<T, false>(weights, columns, groups, input, gradient ? saved : nullptr, values);
   if (!gradient) return;
   for (int layer = network.hidden - 1; layer > 0; --layer) {
     const int rows = network.widths[layer - 1];
     const T* matrix = network.numbers + network.backward[layer];
     T* before = saved - std::int64_t(rows) * seeds;
     if (rectified)
-      multiply<T, Epilogue::where_saved_positive>(matrix, false, rows, columns, groups, saved, before, before, tile.partial);
+      multiply<T, Epilogue::where_saved_positive, false>(matrix, rows, columns, groups, saved, before, before, tile.partial);
     else
-      multiply<T, Epilogue::times_saved>(matrix, false, rows, columns, groups, saved, before, before, tile.partial);
+      multiply<T, Epilogue::times_saved, false>(matrix, rows, columns, groups, saved, before, before, tile.partial);
     saved = before;
     columns = rows;
   }
-  multiply<T, Epilogue::store>(network.numbers + network.backward[0], false, network.dimension, columns, groups, saved, nullptr, gradient,
-                               tile.partial);
+  multiply<T, Epilogue::store, false>(network.numbers + network.backward[0], network.dimension, columns, groups, saved, nullptr, gradient,
+                                      tile.partial);
   unmap_gradient(network, groups, tile.mapped, gradient);
 }
 

@@ -36,18 +36,29 @@ struct TrainLoss {
   double delta;
 };
 
-// Rows `index` [size] of the data: x [rows, dimension], y [rows], weights [rows] or null.
+// Rows `index` [size] of the data: x [rows, dimension], y [rows], weights [rows] or null. Gradients are of the sum of their losses over batch_size.
 template <class T>
 struct TrainBatch {
   const T *x, *y, *weights;
   const std::int64_t* index;
-  std::int64_t size, dimension;
+  std::int64_t size, dimension, batch_size;
   TrainLoss loss;
 };
 
+// A network, and what a thread that works on it writes to: a gradient (a set of parameters) and its scratch memory.
 template <class T>
 struct TrainNetwork {
-  T *parameters, *first, *second, *gradient, *turned, *scratch;
+  T *parameters, *first, *second, *turned, *gradient, *scratch;
+};
+
+// A batch is summed in at most this many groups of tiles, so that as many threads can share it, and always in the same order.
+inline constexpr std::int64_t train_groups = 4;
+
+// The gradients of the groups in use.
+template <class T>
+struct TrainGradients {
+  const T* of[train_groups];
+  std::int64_t count;
 };
 
 struct TrainStep {
@@ -66,7 +77,9 @@ struct TrainFunctions {
   void (*turn)(const TrainLayout& layout, const TrainNetwork<T>& network);  // refreshes the turned copies
   double (*gradient)(const TrainLayout& layout, const TrainNetwork<T>& network,
                      const TrainBatch<T>& batch);  // returns the sum of the weighted losses
-  void (*update)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainStep& step);
+  // Adam and the turned copies, for the share `part` of `parts` of the parameters.
+  void (*update)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainGradients<T>& gradients, const TrainStep& step,
+                 std::int64_t part, std::int64_t parts);
   void (*outputs)(const TrainLayout& layout, const TrainNetwork<T>& network, const TrainBatch<T>& batch, T* out);  // [size]
 };
 

@@ -27,15 +27,16 @@ struct Exponential {
   Vec<T> power, rest;
 };
 
-// Of x + tail, where |tail| is at most some thousandths. Outside the range where exp is neither 0 nor infinity, x counts as the end of that range.
-template <class T>
-PYBACKDOOR_HD Exponential<T> split_exponential(Vec<T> x, Vec<T> tail) {
+// Of x + tail for x below 89 (float) or 710 (double) and a tail of some thousandths at most. Below -104 (-746) exp is 0, and x counts as that.
+template <class T, class... Tail>
+PYBACKDOOR_HD Exponential<T> split_exponential(Vec<T> x, Tail... tail) {
   using V = Vec<T>;
   constexpr bool single = is_single<T>;
-  const V bounded = min(V::all(T(single ? 89 : 710)), max(V::all(T(single ? -104 : -746)), x));
-  const V power = round_even(bounded * V::all(T(1.4426950408889634)));
-  V r = fnma(power, V::all(T(single ? 0.693359375 : 6.93147180369123816490e-01)), bounded);  // few bits: power times it is exact without fma too
-  r = fnma(power, V::all(T(single ? -2.12194440054690583e-4 : 1.90821492927058770002e-10)), r) + tail;
+  const V bounded = max(V::all(T(single ? -104 : -746)), x);
+  const V whole_bits = V::all(T(single ? 0x1.8p23 : 0x1.8p52));  // added and taken away again, it rounds to a whole number
+  const V power = fma(bounded, V::all(T(1.4426950408889634)), whole_bits) - whole_bits;
+  V r = fnma(power, V::all(T(single ? 0.693359375 : 6.93147180369123816490e-01)), bounded);  // few bits: its product with power is exact
+  r = (fnma(power, V::all(T(single ? -2.12194440054690583e-4 : 1.90821492927058770002e-10)), r) + ... + tail);
   V q;
   if constexpr (single) {
     q = horner(r, 0.5000000064, 0.1666654258, 0.04166627177, 0.00836663878, 0.001394735525);
@@ -61,7 +62,13 @@ PYBACKDOOR_HD Vec<T> less_one(Exponential<T> e) {
 
 template <class T>
 PYBACKDOOR_HD Vec<T> exp(Vec<T> x) {
-  return whole(split_exponential(x, Vec<T>::all(T(0))));
+  return whole(split_exponential(min(Vec<T>::all(T(is_single<T> ? 89 : 710)), x)));
+}
+
+// exp(-|x|).
+template <class T>
+PYBACKDOOR_HD Vec<T> exp_minus_abs(Vec<T> x) {
+  return whole(split_exponential(-abs(x)));
 }
 
 // exp(-x^2 / 2) for |x| <= 45: the square is carried in two parts, or its rounding would cost x^2 / 2 units in the last place.
@@ -98,7 +105,7 @@ PYBACKDOOR_HD Vec<T> normal_tail_ratio(Vec<T> x) {
 template <class T>
 PYBACKDOOR_HD Vec<T> sigmoid(Vec<T> x) {
   using V = Vec<T>;
-  const V small = exp(-abs(x));
+  const V small = exp_minus_abs(x);
   const V q = reciprocal(V::all(T(1)) + small);
   return select(x < V::all(T(0)), small * q, q);
 }
@@ -106,7 +113,7 @@ PYBACKDOOR_HD Vec<T> sigmoid(Vec<T> x) {
 template <class T>
 PYBACKDOOR_HD Vec<T> tanh(Vec<T> x) {
   using V = Vec<T>;
-  const V lost = less_one(split_exponential(V::all(T(-2)) * abs(x), V::all(T(0))));
+  const V lost = less_one(split_exponential(V::all(T(-2)) * abs(x)));
   return copysign(lost * reciprocal(V::all(T(2)) + lost), x);
 }
 
