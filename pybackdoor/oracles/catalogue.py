@@ -21,6 +21,8 @@ ORACLES = Registry("oracle", {
     "hartmann6": "pybackdoor.oracles.hartmann6:Hartmann6",
     "friedman1": "pybackdoor.oracles.friedman1:Friedman1",
     "borehole": "pybackdoor.oracles.borehole:Borehole",
+    "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
+    "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
 })
 
 

@@ -7,6 +7,8 @@ maturity in years, rate): (100, 50, .2, 1, .05) 5.55880974; (110, 80, .25, .5, .
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -41,24 +43,66 @@ class DownAndOutPut(Oracle):
     gradient_cost = 0.12  # time of value and gradient over that of the value, less 1: 320,000 points with strike above barrier, one core
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
-        points = np.ascontiguousarray(x.cpu().numpy())
-        count = points.shape[0]
-        values, status = np.empty(count), np.empty(count, dtype=np.int64)
-        gradients = np.empty((count if gradient else 0, 5))
+        return evaluate_with(self, x, gradient, None)
 
-        def work(start: int, stop: int) -> None:
-            rows = slice(start, stop)
-            _price(SPOT, points[rows], values[rows], gradients[rows], status[rows])
 
-        in_chunks(work, count, _CHUNK)
-        return Evaluation(torch.from_numpy(values).to(x.device), torch.from_numpy(gradients).to(x.device) if gradient else None,
-                          torch.zeros(count, dtype=torch.float64, device=x.device), torch.from_numpy(status).to(x.device), self.cost(count, gradient))
+Method = Callable[[np.ndarray, bool], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def evaluate_with(oracle: Oracle, x: torch.Tensor, gradient: bool, method: Method | None) -> Evaluation:
+    """The evaluation at x by a numerical method for points that have a price to be solved for, and by the closed form for the others (or all).
+
+    method: points [n, 5] and whether gradients are wanted -> values [n], gradients [n, 5] or [0, 5], standard errors [n]. The others are points on or
+    beyond the barrier, expired ones, and those that are no option at all.
+    """
+    points = np.ascontiguousarray(x.cpu().numpy())
+    count = points.shape[0]
+    values, errors, status = np.empty(count), np.zeros(count), np.zeros(count, dtype=np.int64)
+    gradients = np.empty((count if gradient else 0, 5))
+    strike, barrier, volatility, maturity, _ = points.T
+    live = (strike > barrier) & (barrier > 0.0) & (barrier < SPOT) & (volatility > 0.0) & (maturity > 0.0) & (method is not None)
+
+    if method is not None and live.any():
+        values[live], live_gradients, errors[live] = method(points[live], gradient)
+        if gradient:
+            gradients[live] = live_gradients
+    rows = np.flatnonzero(~live)
+
+    def work(start: int, stop: int) -> None:
+        _price(SPOT, points, rows[start:stop], values, gradients, status)
+
+    in_chunks(work, len(rows), _CHUNK)
+    return Evaluation(torch.from_numpy(values).to(x.device), torch.from_numpy(gradients).to(x.device) if gradient else None,
+                      torch.from_numpy(errors).to(x.device), torch.from_numpy(status).to(x.device), oracle.cost(count, gradient))
+
+
+def to_scaled(points: np.ndarray) -> np.ndarray:
+    """Rows (log(spot / barrier), log(strike / barrier), sigma^2 T, r T) [n, 4]: all that exp(r T) price / barrier depends on."""
+    strike, barrier, volatility, maturity, rate = points.T
+    return np.stack([-np.log1p((barrier - SPOT) / SPOT), np.log1p((strike - barrier) / barrier), volatility**2 * maturity, rate * maturity], axis=1)
+
+
+def from_scaled(points: np.ndarray, scaled: np.ndarray, results: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values [n], gradients [n, 5] (or [0, 5]) and standard errors [n] of prices.
+
+    results [n, 5]: u = exp(r T) price / barrier and its derivatives in the columns of `scaled`, or [n, 1] without; errors [n]: standard errors of u.
+    """
+    strike, barrier, volatility, maturity, rate = points.T
+    factor = barrier * np.exp(-scaled[:, 3])
+    values, errors = factor * results[:, 0], factor * errors
+    if results.shape[1] == 1:
+        return values, np.empty((0, 5)), errors
+    u, by_spot, by_strike, by_variance, by_growth = results.T
+    by_growth = by_growth - u  # of exp(-r T) u
+    gradients = np.stack([by_strike / strike, (u - by_spot - by_strike) / barrier, 2.0 * volatility * maturity * by_variance,
+                          volatility**2 * by_variance + rate * by_growth, maturity * by_growth], axis=1)
+    return values, factor[:, None] * gradients, errors
 
 
 @kernel
-def _price(spot, points, values, gradients, status):  # type: ignore[no-untyped-def]
-    """Points [n, 5] -> values [n], status [n] and, unless it is empty, gradients [n, 5]."""
-    for row in range(points.shape[0]):
+def _price(spot, points, rows, values, gradients, status):  # type: ignore[no-untyped-def]
+    """Fills the given rows of values [n], status [n] and, unless it is empty, gradients [n, 5] from points [n, 5]."""
+    for row in rows:
         code, value, strike, barrier, volatility, maturity, rate = down_and_out_put(
             spot, points[row, 0], points[row, 1], points[row, 2], points[row, 3], points[row, 4])
         status[row] = code

@@ -47,19 +47,20 @@ def down_and_out_put(spot, strike, barrier, volatility, maturity, rate):  # type
     root = math.sqrt(maturity)
     deviation = volatility * root
     log_spot = log_ratio(spot, barrier)
-    width = log_ratio(strike, barrier) / deviation
+    log_strike = log_ratio(strike, barrier)
+    width = log_strike / deviation
     exponent = 2.0 * rate / variance - 1.0
     log_image = -exponent * log_spot
     drift = (rate - 0.5 * variance) * maturity
-    low, image_low = -(log_spot + drift) / deviation, (log_spot - drift) / deviation
+    low, high = -(log_spot + drift) / deviation, (log_ratio(strike, spot) - drift) / deviation
+    image_low, image_high = (log_spot - drift) / deviation, (log_spot + log_strike - drift) / deviation
     paid = strike * math.exp(-rate * maturity)
-    direct = paid * interval(low, width, 0.0)
-    image = paid * interval(image_low, width, log_image)
-    direct_spot = spot * interval(low - deviation, width, 0.0)
-    image_spot = spot * interval(image_low - deviation, width, log_image - 2.0 * log_spot)
+    direct = paid * interval(low, high, width, 0.0)
+    image = paid * interval(image_low, image_high, width, log_image)
+    direct_spot = spot * interval(low - deviation, high - deviation, width, 0.0)
+    image_spot = spot * interval(image_low - deviation, image_high - deviation, width, log_image - 2.0 * log_spot)
 
     mirror = image - image_spot
-    high, image_high = low + width, image_low + width
     ridge = paid * (density(high) - math.exp(log_image - 0.5 * image_high * image_high - _LOG_ROOT_TWO_PI))
     wall = paid * (1.0 - barrier / strike) * density(low)
     return (

@@ -60,12 +60,12 @@ def log_distribution(x):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def interval(low, width, log_weight):  # type: ignore[no-untyped-def]
-    """exp(log_weight) (N(low + width) - N(low)), width >= 0, without the cancellation in a short or far interval.
+def interval(low, high, width, log_weight):  # type: ignore[no-untyped-def]
+    """The mass exp(log_weight) (N(high) - N(low)) for low <= high, without the cancellation in a short or far interval.
 
-    A short one is the Taylor series of the integral about its middle (terms up to width^7); a long one is two tails on the same side of 0.
+    width is high - low, given apart because the difference may have lost it. A short interval is the Taylor series of the integral about its middle
+    (terms up to width^7), a long one two tails on the same side of 0.
     """
-    high = low + width
     if low > 0.0:  # mirror it: lower tails do not cancel against 1
         low, high = -high, -low
     middle = 0.5 * (low + high)
