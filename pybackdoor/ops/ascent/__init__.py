@@ -21,6 +21,7 @@ import torch
 from pybackdoor import settings
 from pybackdoor.arrays import as_points, as_values
 from pybackdoor.errors import InputError, InputTypeError
+from pybackdoor.ops.ascent.differentiable import values
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.ops.ascent.reference import forward
 from pybackdoor.ops.backends import choose
@@ -28,7 +29,7 @@ from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import Network
 from pybackdoor.registry import Registry
 
-__all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient"]
+__all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient", "values"]
 
 BACKENDS = Registry("ascent backend", {"cpu": "pybackdoor.ops.ascent.cpu:BACKEND", "reference": "pybackdoor.ops.ascent.reference:BACKEND"})
 ORDER = ("cpu", "reference")
