@@ -43,7 +43,8 @@ class Crew {
         threads_.emplace_back([this, work, thread] {
           {
             std::unique_lock<std::mutex> guard(lock_);
-            changed_.wait(guard, [this] { return running_ >= 0; });
+            changed_.wait(guard, [this] { return running_ >= 0 || abandoned_; });
+            if (abandoned_) return;
           }
           flush_subnormals();
           try {
@@ -88,7 +89,11 @@ class Crew {
   }
 
   ~Crew() {
-    stop.store(true);
+    {
+      const std::lock_guard<std::mutex> guard(lock_);
+      abandoned_ = true;
+    }
+    changed_.notify_all();
     join();
   }
 
@@ -105,6 +110,7 @@ class Crew {
   std::condition_variable changed_;
   std::exception_ptr failure_;
   int running_ = -1;  // -1: not begun
+  bool abandoned_ = false;
 };
 
 int team_size(std::int64_t networks, int threads, const TrainStorage& plan, std::int64_t batch_size) {
