@@ -19,7 +19,7 @@ from pybackdoor.search.thinning import thin
 from pybackdoor.search.trust_region import TrustRegion, needs_gradients
 
 
-def search(surrogate: Surrogate, oracle: Oracle, config: SearchConfig = SearchConfig(), *, samples: Samples | None = None,  # noqa: B008  (frozen)
+def search(surrogate: Surrogate, oracle: Oracle, config: SearchConfig | None = None, *, samples: Samples | None = None,
            pseudo_oracle: Surrogate | None = None, seed: int = 0, progress: bool = False) -> Maximizers:
     """Local maximizers of (surrogate - oracle)^2 over the domain, thinned, worst first.
 
@@ -31,6 +31,7 @@ def search(surrogate: Surrogate, oracle: Oracle, config: SearchConfig = SearchCo
     that stands for the oracle between calls. An oracle with a budget (`BudgetedOracle`) is never overdrawn. seed: of the Sobol points.
     Raises InputError when surrogate, oracle, samples and pseudo_oracle are not about the same domain.
     """
+    config = config or SearchConfig()
     _same_domain(surrogate, oracle, samples, pseudo_oracle)
     if config.slopes == "none" and config.method == "trust_region" and pseudo_oracle is None:
         raise InputError("search: slopes 'none' needs a pseudo_oracle: without either nothing is known around a point")
