@@ -85,14 +85,19 @@ def main() -> None:
     mp.mp.dps = 40
     half = mp.log(2) / 2
     tiny = mp.mpf("1e-9")  # the fits are of removable singularities at 0
-    for kind, expm1, log, softplus, erf, tail, rate, far in (("float", 4, 2, 8, 6, 9, mp.mpf("0.3"), mp.mpf("14.5")),
-                                                              ("double", 9, 6, 10, 11, 22, mp.mpf("0.25"), mp.mpf(39))):
+    for kind, expm1, log, softplus, erf, tail, rate, far in (
+        ("float", 4, 2, 8, 6, 9, mp.mpf("0.3"), mp.mpf("14.5")),
+        ("double", 9, 6, 10, 11, 22, mp.mpf("0.25"), mp.mpf(39)),
+    ):
         ratio = tail_ratio(rate)
         fits = {
             "expm1": remez(expm1_rest, -half * mp.mpf("1.0007"), half * mp.mpf("1.0011"), expm1, abs),
             "log": remez(atanh_rest, tiny, mp.mpf("0.02945"), log, lambda z: z / 2),
-            "log1p on [0, 1]": (remez(log1p_ratio, tiny, mp.mpf(1), softplus, lambda x: 1 / log1p_ratio(x)) if kind == "float" else
-                                remez(atanh_rest, tiny, mp.mpf(1) / 9, softplus, lambda z: z / 2)),
+            "log1p on [0, 1]": (
+                remez(log1p_ratio, tiny, mp.mpf(1), softplus, lambda x: 1 / log1p_ratio(x))
+                if kind == "float"
+                else remez(atanh_rest, tiny, mp.mpf(1) / 9, softplus, lambda z: z / 2)
+            ),
             "erf on [0, 1]": remez(erf_rest, tiny, mp.mpf(1), erf, lambda z: mp.mpf(1)),
             f"tail ratio, rate {mp.nstr(rate, 3)}": remez(ratio, 1 / (1 + rate * far), mp.mpf(1), tail, lambda y, ratio=ratio: 1 / ratio(y)),
         }

@@ -74,6 +74,13 @@ def _elu(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 _FORMULAS: dict[str, Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]] = {
-    "relu": _relu, "leaky_relu": _leaky_relu, "tanh": _tanh, "silu": _silu, "gelu": _gelu, "gelu_tanh": _gelu_tanh, "softplus": _softplus,
-    "sigmoid": _sigmoid, "elu": _elu,
+    "relu": _relu,
+    "leaky_relu": _leaky_relu,
+    "tanh": _tanh,
+    "silu": _silu,
+    "gelu": _gelu,
+    "gelu_tanh": _gelu_tanh,
+    "softplus": _softplus,
+    "sigmoid": _sigmoid,
+    "elu": _elu,
 }

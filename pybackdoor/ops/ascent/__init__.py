@@ -36,9 +36,20 @@ ORDER = ("cpu", "reference")
 PRECISIONS = ("float32", "float64")
 
 
-def ascend(network: Network, starts: Any, *, schedule: AscentSchedule | None = None, anchors: Any = None, radii: Any = None,
-           second: Network | None = None, offsets: Any = None, slopes: Any = None, precision: str = "float32", backend: str = "auto",
-           threads: int | None = None) -> Ascents:
+def ascend(
+    network: Network,
+    starts: Any,
+    *,
+    schedule: AscentSchedule | None = None,
+    anchors: Any = None,
+    radii: Any = None,
+    second: Network | None = None,
+    offsets: Any = None,
+    slopes: Any = None,
+    precision: str = "float32",
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Ascents:
     """Each seed climbs (Y(u) - R(u))^2 with R(u) = second(u) + offset + slope . (u - anchor); every part of R is optional.
 
     starts: [N, d], unit cube (one outside is first moved to the nearest point allowed; a NaN start ends NOT_FINITE);
@@ -50,7 +61,7 @@ def ascend(network: Network, starts: Any, *, schedule: AscentSchedule | None = N
     Returns Ascents on the starts' device: the best point of each seed, its start included. Raises InputError or InputTypeError on what cannot be
     used, UnsupportedError when the named backend cannot serve the call. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a seed and step.
     """
-    points = as_points(starts, network.dimension, "starts", finite=False)
+    points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)
     count, dimension = points.shape
     problem = AscentProblem(
         network=_checked_network(network, points, "network"),
@@ -67,14 +78,21 @@ def ascend(network: Network, starts: Any, *, schedule: AscentSchedule | None = N
     return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision).ascend(problem)
 
 
-def value_and_input_gradient(network: Network, points: Any, *, precision: str = "float32", backend: str = "auto", threads: int | None = None,
-                             out: tuple[Any, Any] | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+def value_and_input_gradient(
+    network: Network,
+    points: Any,
+    *,
+    precision: str = "float32",
+    backend: str = "auto",
+    threads: int | None = None,
+    out: tuple[Any, Any] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """y(u) [N] and dy/du [N, d], float64, at points u [N, d] of the unit cube (elsewhere too), computed in `precision`.
 
     `out` = (values [N], gradients [N, d]), float64 torch tensors or NumPy arrays, is filled and returned as tensors. NaN in, NaN out, row by row.
     Raises as `ascend`. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a point.
     """
-    points = as_points(points, network.dimension, "points", finite=False)
+    points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
     _checked_network(network, points, "network")
     entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision))
     targets = None if out is None else (_target(out[0], points[:, 0], "out[0]"), _target(out[1], points, "out[1]"))
@@ -86,15 +104,21 @@ def _target(target: Any, like: torch.Tensor, name: str) -> torch.Tensor:
     if not isinstance(tensor, torch.Tensor):
         raise InputTypeError(f"{name}: got {type(target).__name__}; a torch tensor or a NumPy array to write into is needed")
     if tensor.shape != like.shape or tensor.dtype != torch.float64 or tensor.device != like.device or not tensor.is_contiguous():
-        raise InputError(f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; a contiguous torch.float64 of shape "
-                         f"{tuple(like.shape)} on {like.device} is needed")
+        raise InputError(
+            f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; a contiguous torch.float64 of shape "
+            f"{tuple(like.shape)} on {like.device} is needed"
+        )
     return tensor
 
 
+def _is_network(value: Any, name: str) -> Network:
+    if not isinstance(value, Network):
+        raise InputTypeError(f"{name}: got {type(value).__name__}; a pybackdoor Network is needed")
+    return value
+
+
 def _checked_network(network: Network, points: torch.Tensor, name: str) -> Network:
-    if not isinstance(network, Network):
-        raise InputTypeError(f"{name}: got {type(network).__name__}; a pybackdoor Network is needed")
-    if network.dimension != points.shape[1]:
+    if _is_network(network, name).dimension != points.shape[1]:
         raise InputError(f"{name}: has {network.dimension} features; the points have {points.shape[1]}")
     if network.device != points.device:
         raise InputError(f"{name}: lies on {network.device}, the points on {points.device}; move one with .to()")

@@ -43,15 +43,23 @@ class NativeBackend:
         values, objectives = torch.empty(count, dtype=torch.float64), torch.empty(count, dtype=torch.float64)
         status, steps = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
         second = None if problem.second is None else self.pack(problem.second, problem.precision)
-        rule = _native.StepRule(schedule.steps, schedule.step_size, schedule.decay, schedule.step_tolerance, schedule.patience, schedule.improvement,
-                                schedule.direction == "normalised")
+        rule = _native.StepRule(
+            schedule.steps,
+            schedule.step_size,
+            schedule.decay,
+            schedule.step_tolerance,
+            schedule.patience,
+            schedule.improvement,
+            schedule.direction == "normalised",
+        )
         parts = _native.Parts(*(None if part is None else part.numpy() for part in (problem.anchors, problem.radii, problem.offsets, problem.slopes)))
         outputs = _native.Outputs(points.numpy(), values.numpy(), objectives.numpy(), status.numpy(), steps.numpy())
         self.pack(problem.network, problem.precision).climb(second, problem.starts.numpy(), parts, rule, outputs, problem.threads)
         return Ascents(points, values, objectives, status, steps)
 
-    def value_and_input_gradient(self, network: Network, points: torch.Tensor, precision: str, threads: int,
-                                 out: tuple[torch.Tensor, torch.Tensor] | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def value_and_input_gradient(
+        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
         values, gradients = out or (torch.empty(points.shape[0], dtype=torch.float64), torch.empty(points.shape, dtype=torch.float64))
         self.pack(network, precision).evaluate(points.numpy(), values.numpy(), gradients.numpy(), threads)
@@ -80,8 +88,17 @@ def _tensors(network: Network) -> tuple[torch.Tensor, ...]:
 def _pack(network: Network, precision: str, instruction_set: str | None) -> Any:
     kind = _native.PackedSingle if precision == "float32" else _native.PackedDouble
     weights, biases = ([tensor.detach().numpy() for tensor in tensors] for tensors in (network.weights, network.biases))
-    return kind(weights, biases, ACTIVATIONS.index(network.activation), network.input_shift.numpy(), network.input_scale.numpy(),
-                network.input_rate.numpy(), network.output_shift, network.output_scale, instruction_set or "")
+    return kind(
+        weights,
+        biases,
+        ACTIVATIONS.index(network.activation),
+        network.input_shift.numpy(),
+        network.input_scale.numpy(),
+        network.input_rate.numpy(),
+        network.output_shift,
+        network.output_scale,
+        instruction_set or "",
+    )
 
 
 BACKEND = NativeBackend()

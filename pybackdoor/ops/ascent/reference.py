@@ -129,8 +129,14 @@ def climb(target: Target, starts: torch.Tensor, schedule: AscentSchedule) -> Asc
         short = torch.linalg.vector_norm(moved - points, dim=1) <= schedule.step_tolerance
         code = torch.full_like(active, -1)
         last = torch.full_like(finite, k == schedule.steps)
-        for reason, where in ((AscentStatus.CONVERGED, short), (AscentStatus.NOT_FINITE, ~usable), (AscentStatus.FLAT, flat),
-                              (AscentStatus.STEPS_DONE, last), (AscentStatus.STALLED, stalled), (AscentStatus.NOT_FINITE, ~finite)):
+        for reason, where in (
+            (AscentStatus.CONVERGED, short),
+            (AscentStatus.NOT_FINITE, ~usable),
+            (AscentStatus.FLAT, flat),
+            (AscentStatus.STEPS_DONE, last),
+            (AscentStatus.STALLED, stalled),
+            (AscentStatus.NOT_FINITE, ~finite),
+        ):
             code = torch.where(where, torch.full_like(code, int(reason)), code)  # the later in this list, the earlier in the contract
         status[active] = code
         going = code < 0
@@ -168,8 +174,9 @@ class ReferenceBackend:
         """`ascend` of this module."""
         return ascend(problem)
 
-    def value_and_input_gradient(self, network: Network, points: torch.Tensor, precision: str, threads: int,
-                                 out: tuple[torch.Tensor, torch.Tensor] | None) -> tuple[torch.Tensor, torch.Tensor]:
+    def value_and_input_gradient(
+        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """`value_and_input_gradient` of this module, in `precision`, as float64."""
         values, gradients = value_and_input_gradient(network, points.to(_DTYPES[precision]))
         if out is None:

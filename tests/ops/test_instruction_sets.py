@@ -1,0 +1,74 @@
+"""The native module holds code for several instruction sets: none may use instructions wider than its own name says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import torch
+from ascent_cases import INSTRUCTION_SETS, cube_points, random_network
+
+from pybackdoor import _native
+from pybackdoor.errors import InputError
+from pybackdoor.ops.ascent import value_and_input_gradient
+from pybackdoor.ops.ascent.cpu import BACKEND
+
+AVX512 = re.compile(r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])\b")
+AVX = re.compile(r"^\s+[0-9a-f]+:\s+v(?!err|erw)|%ymm")  # every AVX mnemonic starts with v
+
+
+def functions() -> Iterator[tuple[str, str]]:
+    """(demangled name, disassembly) of each function of the module."""
+    listing = subprocess.run(["objdump", "-d", "-C", "--no-show-raw-insn", _native.__file__], capture_output=True, text=True, check=True).stdout
+    for block in re.split(r"\n\n(?=[0-9a-f]{8,} <)", listing)[1:]:
+        head, _, body = block.partition("\n")
+        yield head.partition("<")[2].rstrip(">:"), body
+
+
+@pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump (binutils) is not installed")
+@pytest.mark.skipif("avx2" not in INSTRUCTION_SETS, reason="not an x86-64 machine with AVX2")
+def test_no_function_is_wider_than_its_set() -> None:
+    seen = {"avx512": 0, "avx2": 0, "other": 0}
+    for name, body in functions():
+        if "avx512::" in name:
+            seen["avx512"] += bool(AVX512.search(body))
+        elif "avx2::" in name:
+            assert not AVX512.search(body), name
+            seen["avx2"] += bool(AVX.search(body))
+        else:
+            assert not AVX512.search(body), name
+            assert not re.search(AVX.pattern, body, re.MULTILINE), name
+            seen["other"] += "portable::" in name
+    assert min(seen.values()) > 10, seen  # the symbols are there, and the patterns find what they should
+
+
+def test_portable_is_always_there() -> None:
+    assert INSTRUCTION_SETS[-1] == "portable"
+
+
+@pytest.mark.parametrize("name", INSTRUCTION_SETS)
+def test_the_environment_chooses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = random_network((9,), 3, "tanh")
+    monkeypatch.setenv("PYBACKDOOR_ISA", name)
+    assert BACKEND.pack(network, "float32").instruction_set == name
+    monkeypatch.delenv("PYBACKDOOR_ISA")
+    assert BACKEND.pack(network, "float32").instruction_set == INSTRUCTION_SETS[0]
+
+
+def test_an_unknown_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYBACKDOOR_ISA", "sse9")
+    with pytest.raises(InputError, match="PYBACKDOOR_ISA='sse9' is not one of avx512, avx2, portable"):
+        value_and_input_gradient(random_network((9,), 3, "tanh"), cube_points(2, 3), backend="cpu")
+
+
+def test_sets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, points = random_network((70, 31), 6, "gelu"), cube_points(50, 6)
+    answers = []
+    for name in INSTRUCTION_SETS:
+        monkeypatch.setenv("PYBACKDOOR_ISA", name)
+        answers.append(value_and_input_gradient(network, points, precision="float64")[1])
+    for other in answers[1:]:
+        torch.testing.assert_close(other, answers[0], rtol=1e-11, atol=1e-12)
