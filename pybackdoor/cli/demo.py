@@ -8,6 +8,8 @@ from pathlib import Path
 from pybackdoor.cli.options import COMMON, Command, CommonOptions
 from pybackdoor.errors import InputError
 
+MOST_SEEDS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demo(Command):
@@ -21,9 +23,11 @@ class Demo(Command):
     out: Path = Path("pybackdoor-demo")
     """The folder to write."""
     seeds: int = 1
-    """Repetitions with different seeds; with 5 the table has 95 % intervals."""
+    """Repetitions with different seeds; with 5 the table has intervals."""
     seed: int = 0
     """The first seed."""
+    rows: int = 20_000
+    """Training rows before the attack; each is one value call of the oracle."""
     force: bool = False
     """If DIR holds files that are not ours, move it aside to DIR.old-N."""
     common: CommonOptions = COMMON
@@ -32,20 +36,27 @@ class Demo(Command):
         """Runs the experiment, prints the table, writes DIR."""
         import time
 
+        from tqdm import tqdm
+
         from pybackdoor.cli.outputs import run_folder
-        from pybackdoor.loops import ExperimentConfig, run_trial, slice_through
+        from pybackdoor.loops import ExperimentConfig, LearnConfig, run_trial, slice_through
+        from pybackdoor.loops.comparison import compare_strategies
         from pybackdoor.oracles import oracle
         from pybackdoor.report.experiment import experiment_text, write_experiment
 
-        if self.seeds < 1:
-            raise InputError(f"demo: {self.seeds} seeds; at least 1 is needed")
-        start = time.perf_counter()
-        config = ExperimentConfig(seeds=tuple(range(self.seed, self.seed + self.seeds)))
-        with run_folder(self.out, invocation, force=self.force, inputs={}, options={"experiment": asdict(config)}) as folder:
-            trials = [run_trial(config, seed, progress=self.common.progress) for seed in config.seeds]
-            learning = None
+        if not 1 <= self.seeds <= MOST_SEEDS:
+            raise InputError(f"--seeds {self.seeds}: a whole number from 1 to {MOST_SEEDS} is needed")
+        config = ExperimentConfig(rows=self.rows, seeds=tuple(range(self.seed, self.seed + self.seeds)))
+        learning_config = LearnConfig()
+        start, progress = time.perf_counter(), self.common.progress
+        options = {"experiment": asdict(config), "learning": asdict(learning_config)}
+        with run_folder(self.out, invocation, force=self.force, inputs={}, options=options) as folder:
+            source = oracle(config.oracle)
+            seeds = tqdm(config.seeds, desc="seeds", leave=False, disable=not progress or self.seeds == 1)
+            trials = [run_trial(config, seed, progress=progress) for seed in seeds]
+            learning = compare_strategies(source, learning_config, seeds=config.seeds, progress=progress)
             seconds = time.perf_counter() - start
-            write_experiment(folder, trials, learning, slice_through(trials[0], oracle(config.oracle)), config, invocation, seconds)
+            write_experiment(folder, trials, learning, slice_through(trials[0], source), config, invocation, seconds)
         print(experiment_text(trials, learning, seconds))
-        print(f"report and pictures: {self.out / 'report.md'}")
+        print(f"pictures and the report: {self.out / 'report.md'}")
         return 0

@@ -21,6 +21,7 @@ from pybackdoor import __version__
 from pybackdoor.cli.audit import Audit
 from pybackdoor.cli.demo import Demo
 from pybackdoor.cli.info import Info
+from pybackdoor.cli.learn import Learn
 from pybackdoor.cli.options import Command
 from pybackdoor.cli.oracles import Oracles
 from pybackdoor.cli.poison import Poison
@@ -31,7 +32,7 @@ from pybackdoor.errors import InputError, PybackdoorError
 from pybackdoor.settings import threads, use_threads
 
 COMMANDS: dict[str, type[Command]] = {"demo": Demo, "sample": Sample, "poison": Poison, "train": Train, "audit": Audit, "repair": Repair,
-                                      "oracles": Oracles, "info": Info}
+                                      "learn": Learn, "oracles": Oracles, "info": Info}
 DESCRIPTION = """Finds, plants and removes localized backdoors in regression surrogates, and trains surrogates actively.
 
 Begin with `pybackdoor demo`. On files of your own: `pybackdoor audit --model M --data D --oracle O --out DIR`.

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from pybackdoor.loops.comparison import LearningCurves
 from pybackdoor.loops.experiment import CLEAN, POISONED, SHELLS, ExperimentConfig, Slice, Trial
 from pybackdoor.report.audit import write_audit
 from pybackdoor.report.plots import plot_learning, plot_slice, plot_test_errors
 from pybackdoor.report.tables import Table, aligned, markdown, with_interval
 
-Array = npt.NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class LearningCurves:
-    """Test RMSE of active and of random learning at equal oracle calls: calls [K], errors {"active" | "random": [S, K]} of S seeds."""
-
-    calls: Array
-    errors: dict[str, Array]
-
-
-def experiment_tables(trials: Sequence[Trial], learning: LearningCurves | None) -> list[Table]:
+def experiment_tables(trials: Sequence[Trial], learning: LearningCurves) -> list[Table]:
     """Errors of the models, findings of the audits, learning curves: one table each, with 95 % intervals when there are several trials."""
-    return [_error_table(trials), _audit_table(trials), *([] if learning is None else [_learning_table(learning)])]
+    return [_error_table(trials), _audit_table(trials), _learning_table(learning)]
 
 
-def experiment_text(trials: Sequence[Trial], learning: LearningCurves | None, seconds: float) -> str:
+def experiment_text(trials: Sequence[Trial], learning: LearningCurves, seconds: float) -> str:
     """What the demo prints."""
     count = len(trials)
     return aligned(*experiment_tables(trials, learning)) + f"\n{count} seed{'' if count == 1 else 's'}, {seconds:.0f} seconds in all"
 
 
-def write_experiment(folder: Path, trials: Sequence[Trial], learning: LearningCurves | None, view: Slice, config: ExperimentConfig, invocation: str,
+def write_experiment(folder: Path, trials: Sequence[Trial], learning: LearningCurves, view: Slice, config: ExperimentConfig, invocation: str,
                      seconds: float) -> None:
     """Writes report.md, the pictures, and the audits of the first trial into `folder`."""
     first = trials[0]
@@ -44,8 +31,7 @@ def write_experiment(folder: Path, trials: Sequence[Trial], learning: LearningCu
     plot_test_errors(folder / "test_errors.png", {name: errors.numpy() for name, errors in first.test_errors.items()}, target)
     plot_slice(folder / "slice.png", view.positions.numpy(), {name: values.numpy() for name, values in view.curves.items()}, feature=view.feature,
                target=target, ball=view.ball, shell=view.shell, log=view.log)
-    if learning is not None:
-        plot_learning(folder / "learning.png", {name: (learning.calls, errors) for name, errors in learning.errors.items()}, target)
+    plot_learning(folder / "learning.png", {name: (learning.calls.numpy(), errors.numpy()) for name, errors in learning.errors.items()}, target)
     for name, detection in first.detections.items():
         (folder / f"audit-{name}").mkdir()
         write_audit(folder / f"audit-{name}", detection.report, invocation, surrogate=first.surrogates[name])
@@ -84,11 +70,11 @@ def _audit_table(trials: Sequence[Trial]) -> Table:
 
 
 def _learning_table(learning: LearningCurves) -> Table:
-    head = ["test RMSE at oracle calls", *(f"{calls:g}" for calls in learning.calls)]
+    head = ["learning, test RMSE at calls", *(f"{calls:g}" for calls in learning.calls)]
     return head, [[name, *(with_interval(column.tolist()) for column in errors.T)] for name, errors in learning.errors.items()]
 
 
-def _markdown(trials: Sequence[Trial], learning: LearningCurves | None, config: ExperimentConfig, invocation: str, seconds: float) -> str:
+def _markdown(trials: Sequence[Trial], learning: LearningCurves, config: ExperimentConfig, invocation: str, seconds: float) -> str:
     attack, first = config.attack, trials[0]
     stages = ", ".join(f"{name} {sum(trial.seconds[name] for trial in trials):.1f}" for name in first.seconds)
     parts = [
@@ -101,7 +87,7 @@ def _markdown(trials: Sequence[Trial], learning: LearningCurves | None, config: 
         *(markdown(*table) for table in experiment_tables(trials, learning)),
         f"Seconds: {stages}; {seconds:.1f} in all.",
         "![Share of test points with a larger error](test_errors.png)", "![Slice through the backdoor](slice.png)",
-        *([] if learning is None else ["![Learning curves](learning.png)"]),
+        "![Learning curves](learning.png)",
         "\n".join(f"- [Audit of the {name} data](audit-{name}/report.md)" for name in first.detections),
         "The attack and the defense follow X. Li, G. Kesidis, D. J. Miller, V. Lucic, \"Backdoor Attack and Defense for Deep Regression\", "
         "arXiv 2109.02381 (2021); sizes, settings and every number are ours.",

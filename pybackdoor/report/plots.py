@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 COLORS = {"clean": "#0072b2", "poisoned, no shield": "#e69f00", "poisoned": "#d55e00", "repaired": "#009e73",
-          "active": "#0072b2", "random": "#999999"}
-DASHES = {"poisoned, no shield": "-.", "repaired": "--", "random": "--"}
+          "disagreement": "#0072b2", "maximizers": "#cc79a7", "random": "#999999", "error on new rows": "#0072b2", "test error": "#d55e00"}
+DASHES = {"poisoned, no shield": "-.", "repaired": "--", "random": "--", "maximizers": "-."}
 MARKERS = {"poisoned": ("X", "#d55e00"), "mislabeled": ("P", "#cc79a7"), "model_mismatch": ("s", "#e69f00"), "kink": ("^", "#56b4e9"),
            "underfit": ("v", "#009e73"), "coverage_gap": ("o", "#0072b2"), "": (".", "#bbbbbb")}
 SMALLEST = 1e-12
@@ -96,7 +96,7 @@ def plot_maximizers(path: Path, errors: Array, crowding: Array, kinds: Sequence[
 
 
 def plot_learning(path: Path, curves: Mapping[str, tuple[Array, Array]], target: str) -> None:
-    """Test RMSE against oracle calls: curves {name: (calls [K], errors [S, K])}; with several seeds S the median, and the range as a band."""
+    """RMSE against oracle calls: curves {name: (calls [K], errors [S, K])}; with several seeds S the median, and the range as a band."""
     with _axes(path) as axes:
         for name, (calls, errors) in curves.items():
             style = _style(name)
@@ -104,7 +104,7 @@ def plot_learning(path: Path, curves: Mapping[str, tuple[Array, Array]], target:
             axes.plot(calls, np.median(errors, axis=0), marker="o", markersize=4, label=label, **style)
             if errors.shape[0] > 1:
                 axes.fill_between(calls, errors.min(axis=0), errors.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
-        axes.set(yscale="log", xlabel="oracle calls", ylabel=f"test RMSE ({target})", title="Error against oracle calls")
+        axes.set(yscale="log", xlabel="oracle calls", ylabel=f"RMSE ({target})", title="Error against oracle calls")
         _plain_numbers(axes.yaxis)
         axes.legend(loc="upper right")
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 from pybackdoor.domain import Domain
+from pybackdoor.loops.comparison import LearningCurves
 from pybackdoor.loops.experiment import CLEAN, POISONED, REPAIRED, UNSHIELDED, Detection, ExperimentConfig, ModelErrors, Slice, Trial
 from pybackdoor.models import NetworkSurrogate
 from pybackdoor.records import AuditReport, AuditStatus, Network, PoisonTruth
-from pybackdoor.report.experiment import LearningCurves, experiment_text, write_experiment
+from pybackdoor.report.experiment import experiment_text, write_experiment
 
 DOMAIN = Domain(("strike", "rate"), (50.0, 0.0), (200.0, 0.1), target="price")
 NAMES = (CLEAN, UNSHIELDED, POISONED, REPAIRED)
-CURVES = LearningCurves(np.array([500.0, 1000.0]), {"active": np.array([[2.0, 1.0], [3.0, 1.5]]), "random": np.array([[2.0, 1.8], [3.0, 2.5]])})
+CURVES = LearningCurves(torch.tensor([500.0, 1000.0]), {"disagreement": torch.tensor([[2.0, 1.0], [3.0, 1.5]]),
+                                                        "random": torch.tensor([[2.0, 1.8], [3.0, 2.5]])})
 
 
 def surrogate() -> NetworkSurrogate:

@@ -56,14 +56,14 @@ def test_maximizers(tmp_path, boundary):
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_learning(tmp_path, seeds):
     errors = np.outer(np.arange(1.0, seeds + 1), 1 / LINE)
-    plot_learning(tmp_path / "l.png", {"active": (LINE, errors), "random": (LINE, 2 * errors)}, "price")
+    plot_learning(tmp_path / "l.png", {"disagreement": (LINE, errors), "random": (LINE, 2 * errors)}, "price")
     assert shows(tmp_path / "l.png", "#0072b2")
     assert shows(tmp_path / "l.png", "#999999")
 
 
 def test_pyplot_is_never_loaded(tmp_path):
     script = ("import sys, numpy as np; from pathlib import Path; from pybackdoor.report.plots import plot_learning; "
-              f"plot_learning(Path({str(tmp_path / 'l.png')!r}), {{'active': (np.arange(3.), np.ones((1, 3)))}}, 'y'); "
+              f"plot_learning(Path({str(tmp_path / 'l.png')!r}), {{'random': (np.arange(3.), np.ones((1, 3)))}}, 'y'); "
               "sys.exit('matplotlib.pyplot' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
