@@ -15,7 +15,7 @@ from pybackdoor.oracles.analytic import AnalyticOracle
 
 
 class Borehole(AnalyticOracle):
-    """Flow in cubic metres a year: 2 pi Tu (Hu - Hl) / (L + 2 L Tu / (L rw^2 Kw / L) ...), in the usual form
+    """Flow in cubic metres a year,
 
         f = 2 pi Tu (Hu - Hl) / (g (1 + 2 L Tu / (g rw^2 Kw) + Tu / Tl)),   g = ln(r / rw).
 

@@ -1,18 +1,22 @@
 """The down-and-out put: the problem, and its closed form.
 
-European, Black-Scholes, continuously monitored barrier below the spot, no rebate, no dividend, spot 100. Known prices (strike, barrier, volatility,
+European, Black-Scholes, continuously monitored barrier below the spot, no rebate, no dividend. Known prices at spot 100 (strike, barrier, volatility,
 maturity in years, rate): (100, 50, .2, 1, .05) 5.55880974; (110, 80, .25, .5, .03) 6.21271037; (120, 60, .3, 2, 0) 12.62491380;
 (200, 10, 1, 5, .1) 21.69710972.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
+from operator import mul
 
 import numpy as np
 import torch
 
 from pybackdoor.domain import Domain
+from pybackdoor.errors import InputError
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.oracle import Oracle
@@ -26,8 +30,20 @@ DOMAIN = Domain(("strike", "barrier", "volatility", "maturity", "rate"), (50.0, 
 _CHUNK = 4096
 
 
-class DownAndOutPut(Oracle):
-    """Price of the put, in spot units, by the formula of Reiner and Rubinstein (1991), with all five derivatives.
+class PutOracle(Oracle):
+    """A down-and-out put on an asset at `spot`; strikes and barriers of the domain scale with it."""
+
+    def __init__(self, *, spot: float = SPOT) -> None:
+        if not (spot > 0.0 and math.isfinite(spot)):
+            raise InputError(f"{self.name}: spot {spot}; a positive number is needed")
+        self.spot = float(spot)
+        scale = (spot / SPOT, spot / SPOT, 1.0, 1.0, 1.0)
+        self.domain = DOMAIN if spot == SPOT else replace(
+            DOMAIN, lower=tuple(map(mul, DOMAIN.lower, scale)), upper=tuple(map(mul, DOMAIN.upper, scale)))
+
+
+class DownAndOutPut(PutOracle):
+    """Price of the put by the formula of Reiner and Rubinstein (1991), with all five derivatives.
 
     Values are within 1e-10 and gradients within 1e-8 over the whole domain. Zero with zero gradient where strike <= barrier or barrier >= spot.
     Outside the domain (strict=False) it is evaluated as well; a nonpositive strike, barrier or volatility, or a negative maturity, is BAD_INPUT;
@@ -38,7 +54,6 @@ class DownAndOutPut(Oracle):
     """
 
     name = "down_and_out_put"
-    domain = DOMAIN
     exact = True
     gradient_cost = 0.12  # time of value and gradient over that of the value, less 1: 320,000 points with strike above barrier, one core
 
@@ -49,7 +64,7 @@ class DownAndOutPut(Oracle):
 Method = Callable[[np.ndarray, bool], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
-def evaluate_with(oracle: Oracle, x: torch.Tensor, gradient: bool, method: Method | None) -> Evaluation:
+def evaluate_with(oracle: PutOracle, x: torch.Tensor, gradient: bool, method: Method | None) -> Evaluation:
     """The evaluation at x by a numerical method for points that have a price to be solved for, and by the closed form for the others (or all).
 
     method: points [n, 5] and whether gradients are wanted -> values [n], gradients [n, 5] or [0, 5], standard errors [n]. The others are points on or
@@ -60,7 +75,7 @@ def evaluate_with(oracle: Oracle, x: torch.Tensor, gradient: bool, method: Metho
     values, errors, status = np.empty(count), np.zeros(count), np.zeros(count, dtype=np.int64)
     gradients = np.empty((count if gradient else 0, 5))
     strike, barrier, volatility, maturity, _ = points.T
-    live = (strike > barrier) & (barrier > 0.0) & (barrier < SPOT) & (volatility > 0.0) & (maturity > 0.0) & (method is not None)
+    live = (strike > barrier) & (barrier > 0.0) & (barrier < oracle.spot) & (volatility > 0.0) & (maturity > 0.0) & (method is not None)
 
     if method is not None and live.any():
         values[live], live_gradients, errors[live] = method(points[live], gradient)
@@ -69,17 +84,17 @@ def evaluate_with(oracle: Oracle, x: torch.Tensor, gradient: bool, method: Metho
     rows = np.flatnonzero(~live)
 
     def work(start: int, stop: int) -> None:
-        _price(SPOT, points, rows[start:stop], values, gradients, status)
+        _price(oracle.spot, points, rows[start:stop], values, gradients, status)
 
     in_chunks(work, len(rows), _CHUNK)
     return Evaluation(torch.from_numpy(values).to(x.device), torch.from_numpy(gradients).to(x.device) if gradient else None,
                       torch.from_numpy(errors).to(x.device), torch.from_numpy(status).to(x.device), oracle.cost(count, gradient))
 
 
-def to_scaled(points: np.ndarray) -> np.ndarray:
+def to_scaled(points: np.ndarray, spot: float) -> np.ndarray:
     """Rows (log(spot / barrier), log(strike / barrier), sigma^2 T, r T) [n, 4]: all that exp(r T) price / barrier depends on."""
     strike, barrier, volatility, maturity, rate = points.T
-    return np.stack([-np.log1p((barrier - SPOT) / SPOT), np.log1p((strike - barrier) / barrier), volatility**2 * maturity, rate * maturity], axis=1)
+    return np.stack([-np.log1p((barrier - spot) / spot), np.log1p((strike - barrier) / barrier), volatility**2 * maturity, rate * maturity], axis=1)
 
 
 def from_scaled(points: np.ndarray, scaled: np.ndarray, results: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

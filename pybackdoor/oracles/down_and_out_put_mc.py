@@ -11,8 +11,7 @@ from pybackdoor.errors import InputError
 from pybackdoor.ops.philox.reference import purpose_word
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.compiled import kernel
-from pybackdoor.oracles.down_and_out_put import DOMAIN, evaluate_with, from_scaled, to_scaled
-from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with, from_scaled, to_scaled
 from pybackdoor.oracles.scalar.philox import uniform_pair
 from pybackdoor.oracles.scalar.put_survivor import assemble, survivor, window
 from pybackdoor.records.evaluation import Evaluation
@@ -20,8 +19,8 @@ from pybackdoor.records.evaluation import Evaluation
 _CHUNK = 8
 
 
-class DownAndOutPutMonteCarlo(Oracle):
-    """Price of the put, in spot units, as a mean over `paths` draws, with its standard error and all five derivatives.
+class DownAndOutPutMonteCarlo(PutOracle):
+    """Price of the put as a mean over `paths` draws, with its standard error and all five derivatives.
 
     A draw is one terminal value among those that pay, weighted with the survival of a Brownian bridge (see scalar/put_survivor.py): unbiased in
     values and gradients for any number of paths. All points share one set of draws (common random numbers), so differences between points have far
@@ -30,10 +29,10 @@ class DownAndOutPutMonteCarlo(Oracle):
     """
 
     name = "down_and_out_put_mc"
-    domain = DOMAIN
     gradient_cost = 0.02  # time of value and gradient over that of the value, less 1: 200 points with strike above barrier, one core
 
-    def __init__(self, *, paths: int = 16384, seed: int = 0) -> None:
+    def __init__(self, *, paths: int = 16384, seed: int = 0, spot: float = SPOT) -> None:
+        super().__init__(spot=spot)
         if paths < 2 or paths % 2:
             raise InputError(f"{self.name}: {paths} paths; an even number of at least 2 is needed")
         if not 0 <= seed < 2**64:
@@ -46,7 +45,7 @@ class DownAndOutPutMonteCarlo(Oracle):
     def _sample(self, points: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draws = np.empty(self.paths)
         _draw(np.uint64(purpose_word(self.name)), np.uint64(self.seed), draws)
-        scaled = to_scaled(points)
+        scaled = to_scaled(points, self.spot)
         results, errors = np.empty((len(points), 5 if gradient else 1)), np.empty(len(points))
 
         def work(start: int, stop: int) -> None:

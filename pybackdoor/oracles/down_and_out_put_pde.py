@@ -7,10 +7,9 @@ import torch
 
 from pybackdoor.errors import InputError
 from pybackdoor.oracles.chunks import in_chunks
-from pybackdoor.oracles.down_and_out_put import DOMAIN, evaluate_with, from_scaled, to_scaled
+from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with, from_scaled, to_scaled
 from pybackdoor.oracles.down_and_out_put_grid import solve_grid
 from pybackdoor.oracles.lanes import LANES
-from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.oracles.parabolic import level_times, workspace
 from pybackdoor.oracles.scalar.put_mesh import WEAK
 from pybackdoor.records.evaluation import Evaluation
@@ -18,8 +17,8 @@ from pybackdoor.records.evaluation import Evaluation
 _BLOCKS = 8  # blocks of LANES problems that share one workspace
 
 
-class DownAndOutPutPDE(Oracle):
-    """Price of the put, in spot units, by finite differences on `space` cells and `time` steps, with all five derivatives.
+class DownAndOutPutPDE(PutOracle):
+    """Price of the put by finite differences on `space` cells and `time` steps, with all five derivatives.
 
     Crank-Nicolson with a smoothing start and three-point differences, second order in both, on a mesh with nodes at barrier and strike (see
     scalar/put_mesh.py and parabolic.py). With `extrapolate` the grid of half as many cells and steps is solved too and the two are combined to
@@ -32,10 +31,10 @@ class DownAndOutPutPDE(Oracle):
     """
 
     name = "down_and_out_put_pde"
-    domain = DOMAIN
     gradient_cost = 2.8  # time of value and gradient over that of the value, less 1: 1,830 points with strike above barrier, one core
 
-    def __init__(self, *, space: int = 200, time: int = 400, extrapolate: bool = True) -> None:
+    def __init__(self, *, space: int = 200, time: int = 400, extrapolate: bool = True, spot: float = SPOT) -> None:
+        super().__init__(spot=spot)
         if space < 16 or space % 4 or time < 8 or time % 2:
             raise InputError(f"{self.name}: a grid of {space} cells by {time} steps; at least 16 cells, a multiple of 4, and at least 8 steps, an "
                              f"even number, are needed")
@@ -45,7 +44,7 @@ class DownAndOutPutPDE(Oracle):
         return evaluate_with(self, x, gradient, self._solve)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scaled = to_scaled(points)
+        scaled = to_scaled(points, self.spot)
         results = self._grid(scaled, self.space, self.time, gradient)
         if self.extrapolate:
             results += (results - self._grid(scaled, self.space // 2, self.time // 2, gradient)) / 3.0
