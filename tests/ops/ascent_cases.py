@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 
@@ -20,7 +21,7 @@ def random_network(widths: Sequence[int], dimension: int, activation: str, *, se
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     sizes = (dimension, *widths, 1)
-    weights = tuple(normal(after, before) * (2 / before) ** 0.5 for before, after in zip(sizes, sizes[1:], strict=False))
+    weights = tuple(normal(after, before) * (2 / before) ** 0.5 for before, after in pairwise(sizes))
     biases = tuple(0.3 * normal(after) for after in sizes[1:])
     rate = torch.zeros(dimension, dtype=torch.float64)
     if curved:

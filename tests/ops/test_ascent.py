@@ -156,7 +156,7 @@ schedules = st.builds(
     step_size=st.floats(1e-3, 0.2),
     decay=st.floats(0, 1),
     patience=st.integers(0, 6),
-    step_tolerance=st.sampled_from([0.0, 1e-6, 5e-3]),
+    step_tolerance=st.sampled_from([1e-10, 1e-6, 5e-3]),
     improvement=st.sampled_from([0.0, 1e-4, 0.05]),
 )
 

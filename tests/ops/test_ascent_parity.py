@@ -37,7 +37,7 @@ def check_parity(network: Network, points: torch.Tensor, precision: str) -> None
     scale = exact.square().mean().sqrt()
     assert float((computed - exact).abs().max()) <= value_limit * float(scale)
     norms = exact_gradients.norm(dim=1)
-    # Near a stationary point a gradient is the difference of large terms, and its rounding is that of the terms: judged against a tenth of the usual norm.
+    # Near a stationary point a gradient is the difference of large terms, whose rounding it carries: judged against a tenth of the usual norm.
     errors = (gradients - exact_gradients).norm(dim=1) / torch.maximum(norms, 0.1 * norms.square().mean().sqrt())
     judged = torch.ones(count, dtype=torch.bool)
     if network.activation in KINKED:
