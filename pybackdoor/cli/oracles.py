@@ -29,17 +29,17 @@ class Oracles(Command):
         import json
 
         from pybackdoor.errors import InputError
-        from pybackdoor.oracles import ORACLES
+        from pybackdoor.oracles import ORACLES, oracle
 
         if self.name is None:
             if self.json:
                 raise InputError("oracles: --json prints the domain of one oracle; name it")
             for name in ORACLES:
-                made = ORACLES[name]()
+                made = oracle(name)
                 summary = (inspect.getdoc(type(made)) or "").partition("\n")[0]
                 print(f"{name:24} {made.domain.dimension} features; gradient costs {made.gradient_cost:g} values; {summary}")
             return 0
-        chosen = ORACLES[self.name]()
+        chosen = oracle(self.name)
         if self.json:
             print(json.dumps(chosen.domain.to_dict(), indent=2))
             return 0
