@@ -60,7 +60,7 @@ class CallableOracle(Oracle):
         if gradient and self._gradient is None:
             stencil = difference_points(self.domain, points, self._step)  # [2 d, N, d]
             answers, status = self._ask(self._function, torch.cat([points[None], stencil]).reshape(-1, dimension), 2)
-            answers, status = answers.reshape(-1, count, 2), status.reshape(-1, count)
+            answers, status = answers.reshape(1 + 2 * dimension, count, 2), status.reshape(1 + 2 * dimension, count)
             gradients = differences(points, stencil, answers[..., 0])
             status = torch.where(status[0] != 0, status[0], status.max(dim=0).values)
             answers = answers[0]
