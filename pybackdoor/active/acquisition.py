@@ -6,6 +6,7 @@ Without oracle calls the surrogate's error is unknown; a second network trained 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -36,11 +37,10 @@ def acquire(unit: torch.Tensor, errors: torch.Tensor, known: torch.Tensor, count
     index. unit: [N, d]; errors: [N]. A candidate of worth 0 (no error, or in place of a known one) is never chosen. O(N (K + count) d).
     """
     worth = errors.abs() ** sharpness
-    distances = torch.full_like(worth, torch.inf)
-    for block in known.split(_ROWS):
-        distances = torch.minimum(distances, torch.cdist(unit, block, compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1))
-    if not known.shape[0]:
-        distances = torch.ones_like(worth)
+    distances = torch.full_like(worth, math.sqrt(unit.shape[1]))  # the cube's diagonal, where nothing is known
+    for first in range(0, known.shape[0], _ROWS):
+        near = torch.cdist(unit, known[first:first + _ROWS], compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
+        distances = torch.minimum(distances, near)
     chosen: list[int] = []
     for _ in range(min(count, unit.shape[0])):
         score = torch.where(distances > 0, worth * distances, 0.0)

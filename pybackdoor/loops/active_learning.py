@@ -56,10 +56,11 @@ def learning_rounds(oracle: Oracle, config: LearnConfig | None = None, *, test: 
         raise InputError(f"learn: the state is of strategy {state.history.strategy!r} and seed {state.history.seed}, the configuration of "
                          f"{config.strategy!r} and {config.seed}; give the same to go on")
     while not learner.done(state):
-        state, spent = learner.round(state)
-        yield state
-        if not spent:
+        following = learner.round(state)
+        if following is None:
             return
+        state = following
+        yield state
 
 
 class _Learner:
@@ -90,21 +91,23 @@ class _Learner:
         error = history.test_rmse[-1] if history.test_rmse[-1] is not None else history.fresh_rmse[-1]
         return history.rounds > self.config.rounds or (target is not None and error is not None and error <= target)
 
-    def round(self, state: LearningState) -> tuple[LearningState, float]:
-        """Asks for one round's rows and fits again: the new state, and the calls spent, 0 when the oracle allows no more."""
+    def round(self, state: LearningState) -> LearningState | None:
+        """Asks for one round's rows and fits again: the new state, or None when there is no call left to spend."""
         config, number = self.config, state.history.rounds
         count = self._rows_after(number) - self._rows_after(number - 1)
         if count < 1:
-            return state, 0.0
+            return None
         collecting = CollectingOracle(BudgetedOracle(self.oracle, count))
         if config.strategy == "random":
             points = design(self.oracle.domain, self._rows_after(number), method="sobol", seed=config.seed)[-count:]
             fresh = self._asked(Asker(collecting), points)
         else:
             fresh = self._directed(state, collecting, count, config.stream(number))
+        rows = collecting.samples()
+        if not rows.count and not collecting.value_calls:
+            return None
         error = float((state.surrogate.values(fresh.x) - fresh.y).square().mean().sqrt()) if fresh.count else None
-        state = replace(state, samples=state.samples.join(collecting.samples()))
-        return self._fitted(state, collecting.value_calls, collecting.failures, error), collecting.value_calls
+        return self._fitted(replace(state, samples=state.samples.join(rows)), collecting.value_calls, collecting.failures, error)
 
     def _directed(self, state: LearningState, oracle: CollectingOracle, count: int, seed: int) -> Samples:
         """Spends `count` calls where they should tell most; returns the space-filling rows among them."""

@@ -28,7 +28,7 @@ class LearnConfig:
     strategy: str = "disagreement"
     start: int = 1000
     budget: int = 5000
-    rounds: int = 5
+    rounds: int = 8
     exploration: float = 0.1
     maximizer_share: float = 0.0
     sharpness: float = 1.5

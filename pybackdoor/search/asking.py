@@ -25,6 +25,11 @@ class Answers:
     asked: torch.Tensor
     usable: torch.Tensor
 
+    def subset(self, rows: torch.Tensor) -> Answers:
+        """The answers at `rows`."""
+        gradients = None if self.gradients is None else self.gradients[rows]
+        return Answers(self.values[rows], gradients, self.standard_errors[rows], self.asked[rows], self.usable[rows])
+
 
 class Asker:
     """The one place where a search spends oracle calls."""

@@ -29,17 +29,12 @@ class Climb:
         self.stop(~answers.asked, AscentStatus.BUDGET_SPENT)
         self.stop(answers.usable & ~torch.isfinite(surrogate), AscentStatus.NOT_FINITE)
 
-    def subset(self, rows: torch.Tensor, answers: Answers | None) -> Climb:
-        """The climbers `rows`, with the slopes of `answers` if given; one without a slope keeps its value and stops."""
-        chosen = Climb.__new__(Climb)
-        for name in ("unit", "surrogate", "oracle", "standard_errors", "slopes", "status"):
-            setattr(chosen, name, getattr(self, name)[rows].clone())
-        if answers is not None:
-            assert answers.gradients is not None
-            chosen.slopes = torch.where(answers.usable[:, None], answers.gradients, 0.0)
-            chosen.stop(~answers.usable, AscentStatus.ORACLE_FAILED)
-            chosen.stop(~answers.asked, AscentStatus.BUDGET_SPENT)
-        return chosen
+    def take_slopes(self, answers: Answers) -> None:
+        """Sets the slopes from one answer a climber; a climber without one stops."""
+        assert answers.gradients is not None
+        self.slopes = torch.where(answers.usable[:, None], answers.gradients, 0.0)
+        self.stop(~answers.usable, AscentStatus.ORACLE_FAILED)
+        self.stop(~answers.asked, AscentStatus.BUDGET_SPENT)
 
     @property
     def errors(self) -> torch.Tensor:

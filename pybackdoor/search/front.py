@@ -77,14 +77,18 @@ def _seeds(inner: InnerAscent, config: SearchConfig, samples: Samples | None, ps
 def _first_look(surrogate: Surrogate, unit: torch.Tensor, asker: Asker, inner: InnerAscent, config: SearchConfig) -> Climb:
     """The climbers: the worst seeds, with the oracle's gradient where the method starts from it."""
     gradient = config.method == "plain" or needs_gradients(config, inner)
-    select = unit.shape[0] > config.climbers
-    first = Climb(unit, surrogate_values(surrogate, unit), asker.ask(unit, gradient=gradient and not select))
+    select, values = unit.shape[0] > config.climbers, surrogate_values(surrogate, unit)
+    answers = asker.ask(unit, gradient=gradient and not select)
     if not select:
-        return first
-    known = first.known.nonzero()[:, 0]
-    known = known[thin(unit[known], first.errors[known], config.radius)]
-    chosen = known[_basins(unit[known], first.errors[known], config.climbers)]
-    return first.subset(chosen, asker.ask(unit[chosen], gradient=True) if gradient else None)
+        return Climb(unit, values, answers)
+    errors = values - answers.values
+    known = torch.isfinite(errors).nonzero()[:, 0]
+    known = known[thin(unit[known], errors[known], config.radius)]
+    chosen = known[_basins(unit[known], errors[known], config.climbers)]
+    climb = Climb(unit[chosen], values[chosen], answers.subset(chosen))
+    if gradient:
+        climb.take_slopes(asker.ask(climb.unit, gradient=True))
+    return climb
 
 
 def _basins(unit: torch.Tensor, errors: torch.Tensor, count: int) -> torch.Tensor:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pybackdoor.errors import InputError
+from pybackdoor.search import thin
+
+
+def brute_force(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> list[int]:
+    kept: list[int] = []
+    for row in sorted(range(len(errors)), key=lambda row: (-abs(float(errors[row])), row)):
+        if bool((torch.linalg.vector_norm(unit[row] - unit[kept], dim=1) > radius).all()):
+            kept.append(row)
+    return kept
+
+
+@settings(deadline=None, max_examples=60)
+@given(count=st.integers(0, 120), dimension=st.integers(1, 6), radius=st.sampled_from([0.0, 0.05, 0.3, 2.0]), seed=st.integers(0, 10**6))
+def test_is_the_sequential_rule(count: int, dimension: int, radius: float, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    unit = torch.randint(0, 8, (count, dimension), generator=generator).double() / 7  # duplicates are common
+    errors = torch.randint(-4, 5, (count,), generator=generator).double()  # and so are ties
+    assert thin(unit, errors, radius).tolist() == brute_force(unit, errors, radius)
+
+
+def test_many_candidates_across_blocks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    unit, errors = torch.rand(3000, 3, generator=generator).double(), torch.randn(3000, generator=generator).double()
+    kept = thin(unit, errors, 0.02)
+    assert 1024 < len(kept) < 3000  # more than one block stays
+    assert kept.tolist() == brute_force(unit, errors, 0.02)
+
+
+@pytest.mark.parametrize(("unit", "errors", "radius"), [([[0.5]], [float("nan")], 0.1), ([[0.5]], [1.0, 2.0], 0.1), ([0.5], [1.0], 0.1),
+                                                        ([[0.5]], [1.0], -1.0)])
+def test_refuses_what_has_no_order(unit: list, errors: list, radius: float) -> None:
+    with pytest.raises(InputError):
+        thin(torch.tensor(unit), torch.tensor(errors), radius)
