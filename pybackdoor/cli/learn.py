@@ -27,7 +27,7 @@ class Learn(Command):
     """The most value calls of the oracle to spend on training rows. Never exceeded."""
     start: int = 1000
     """Rows of the first design."""
-    rounds: int = 5
+    rounds: int = 8
     """Rounds of asking and fitting after the first fit."""
     strategy: Literal["disagreement", "maximizers", "random"] = "disagreement"
     """Ask where two networks disagree and rows are far; or half at error maximizers (the paper's); or, for comparison, at random."""

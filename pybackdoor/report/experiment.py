@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from pybackdoor.loops.comparison import LearningCurves
 from pybackdoor.loops.experiment import CLEAN, POISONED, SHELLS, ExperimentConfig, Slice, Trial
 from pybackdoor.report.audit import write_audit
 from pybackdoor.report.plots import plot_learning, plot_slice, plot_test_errors
 from pybackdoor.report.tables import Table, aligned, markdown, with_interval
+
+COLUMNS = 6  # of the learning table; the picture shows all
 
 
 def experiment_tables(trials: Sequence[Trial], learning: LearningCurves) -> list[Table]:
@@ -70,8 +74,9 @@ def _audit_table(trials: Sequence[Trial]) -> Table:
 
 
 def _learning_table(learning: LearningCurves) -> Table:
-    head = ["learning, test RMSE at calls", *(f"{calls:g}" for calls in learning.calls)]
-    return head, [[name, *(with_interval(column.tolist()) for column in errors.T)] for name, errors in learning.errors.items()]
+    shown = torch.linspace(0, learning.calls.shape[0] - 1, min(learning.calls.shape[0], COLUMNS)).round().long()
+    head = ["learning, test RMSE at calls", *(f"{calls:g}" for calls in learning.calls[shown].tolist())]
+    return head, [[name, *(with_interval(column.tolist()) for column in errors.T[shown])] for name, errors in learning.errors.items()]
 
 
 def _markdown(trials: Sequence[Trial], learning: LearningCurves, config: ExperimentConfig, invocation: str, seconds: float) -> str:

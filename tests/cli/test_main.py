@@ -97,21 +97,22 @@ def test_an_error_of_several_lines_is_told_on_one(desk, failing, refused):
 
 
 def test_options_are_those_of_the_library():
-    from dataclasses import fields
+    from dataclasses import MISSING, fields
 
     from pybackdoor.attack import LocalizedAttack
     from pybackdoor.cli.audit import Audit
+    from pybackdoor.cli.learn import Learn
     from pybackdoor.cli.options import FIT
     from pybackdoor.cli.poison import Poison
-    from pybackdoor.loops import AuditConfig
+    from pybackdoor.loops import AuditConfig, LearnConfig
     from pybackdoor.models import FitConfig
 
     assert FIT.config == FitConfig()
-    library = {field.name: field.default for config in (AuditConfig, LocalizedAttack) for field in fields(config)}
-    for command in (Audit, Poison):
-        for field in fields(command):
-            if field.name in library and field.name not in ("center", "poison"):
-                assert field.default == library[field.name], field.name
+    for command, config in ((Audit, AuditConfig), (Poison, LocalizedAttack), (Learn, LearnConfig)):
+        library = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+        shared = [field for field in fields(command) if field.name in library]
+        assert len(shared) >= 3
+        assert {field.name: field.default for field in shared} == {field.name: library[field.name] for field in shared}
 
 
 def test_threads_reach_the_kernels(monkeypatch, capsys):
