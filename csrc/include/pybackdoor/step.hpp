@@ -4,6 +4,8 @@
 // Features of a seed lie `stride` numbers apart, so that a vector of seeds is contiguous.
 #pragma once
 
+#include <cstdint>
+
 #include "pybackdoor/vector_math.hpp"
 
 namespace pybackdoor {
@@ -11,13 +13,15 @@ namespace pybackdoor {
 // Codes of pybackdoor.records.AscentStatus, and `going` for a seed that has not stopped.
 enum class Stop : int { going = -1, steps_done = 0, converged = 1, stalled = 2, flat = 3, not_finite = 4 };
 
-struct StepRule {
+template <class Number>
+struct BasicStepRule {
   int steps;
-  double step_size, decay, tolerance;
+  Number step_size, decay, tolerance;
   int patience;
-  double improvement;
+  Number improvement;
   bool normalised;
 };
+using StepRule = BasicStepRule<double>;  // CUDA takes float, so that no kernel converts
 
 }  // namespace pybackdoor
 
@@ -92,11 +96,17 @@ PYBACKDOOR_HD void project(const SeedColumns<T>& seeds, T* points) {
   }
 }
 
-// The factor on the gradient that makes the step, given Y - R: sign(error) / |gradient| (squares kept in range), or 2 error.
+// direction = (gradient * scale) * factor: the gradient over its length with the sign of the error, or 2 error times the gradient. `scale` is a power of two
+// that keeps squares and quotients in range.
 template <class T>
-PYBACKDOOR_HD Vec<T> direction_factor(const SeedColumns<T>& seeds, Vec<T> error, bool normalised) {
+struct Direction {
+  Vec<T> scale, factor;
+};
+
+template <class T>
+PYBACKDOOR_HD Direction<T> direction_of(const SeedColumns<T>& seeds, Vec<T> error, bool normalised) {
   using V = Vec<T>;
-  if (!normalised) return error + error;
+  if (!normalised) return {V::all(T(1)), error + error};
   constexpr double low = is_single<T> ? 0x1p-50 : 0x1p-400, up = is_single<T> ? 0x1p100 : 0x1p600;
   constexpr double high = is_single<T> ? 0x1p50 : 0x1p400, down = is_single<T> ? 0x1p-100 : 0x1p-600;
   const V one = V::all(T(1));
@@ -109,13 +119,13 @@ PYBACKDOOR_HD Vec<T> direction_factor(const SeedColumns<T>& seeds, Vec<T> error,
     const V scaled = V::load(seeds.gradient + r) * scale;
     square = fma(scaled, scaled, square);
   }
-  return copysign(scale / sqrt(square), error);
+  return {scale, copysign(one / sqrt(square), error)};
 }
 
 // One iteration: updates point, best point and state; returns the Stop codes as numbers. The gradient column may hold anything for a seed at its last
 // step.
-template <class T>
-PYBACKDOOR_HD Vec<T> advance(const SeedColumns<T>& seeds, const StepRule& rule, SeedState<T>& state, Vec<T> value, Vec<T> error) {
+template <class T, class Number>
+PYBACKDOOR_HD Vec<T> advance(const SeedColumns<T>& seeds, const BasicStepRule<Number>& rule, SeedState<T>& state, Vec<T> value, Vec<T> error) {
   using V = Vec<T>;
   const std::int64_t end = seeds.dimension * seeds.stride;
   const V zero = V::all(T(0)), one = V::all(T(1));
@@ -126,13 +136,13 @@ PYBACKDOOR_HD Vec<T> advance(const SeedColumns<T>& seeds, const StepRule& rule, 
   state.waited = select(improved, zero, state.waited + one);
   state.best_value = select(better, value, state.best_value);
   state.best_objective = select(better, objective, state.best_objective);
-  const V factor = direction_factor(seeds, error, rule.normalised);
+  const Direction<T> towards = direction_of(seeds, error, rule.normalised);
   const V length = V::all(T(rule.step_size)) / fma(V::all(T(rule.decay)), state.step, one);
   auto usable = zero == zero, nowhere = usable;
   for (std::int64_t r = 0; r < end; r += seeds.stride) {
     const V gradient = V::load(seeds.gradient + r), point = V::load(seeds.point + r);
     nowhere = nowhere & (gradient == zero);
-    const V direction = gradient * factor;
+    const V direction = (gradient * towards.scale) * towards.factor;
     usable = usable & is_finite(direction);
     store(seeds.best_point + r, select(better, point, V::load(seeds.best_point + r)));
     store(seeds.gradient + r, fma(length, direction, point));

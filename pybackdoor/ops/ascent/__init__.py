@@ -31,8 +31,9 @@ from pybackdoor.registry import Registry
 
 __all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient", "values"]
 
-BACKENDS = Registry("ascent backend", {"cpu": "pybackdoor.ops.ascent.cpu:BACKEND", "reference": "pybackdoor.ops.ascent.reference:BACKEND"})
-ORDER = ("cpu", "reference")
+BACKENDS = Registry("ascent backend", {"cpu": "pybackdoor.ops.ascent.cpu:BACKEND", "cuda": "pybackdoor.ops.ascent.cuda:BACKEND",
+                                       "reference": "pybackdoor.ops.ascent.reference:BACKEND"})
+ORDER = ("cuda", "cpu", "reference")
 PRECISIONS = ("float32", "float64")
 
 

@@ -1,0 +1,267 @@
+// Whole ascents: a block keeps its teams full of seeds from first step to last; a seed that stops makes room for the next.
+//
+// A team of warps climbs with S seeds (ascent_layers.cuh). Its first warp keeps the seeds' state, one lane a seed, and takes the step, with the
+// formulas of step.hpp; the others wait at the team's barrier. Blocks share nothing but the number of the next seed, in the workspace. A seed's
+// result does not depend on its place or its neighbours, bit for bit.
+#pragma once
+
+#include "cuda/ascent_layers.cuh"
+
+namespace pybackdoor {
+
+// Columns [feature][S] and single numbers [S] of a team's seeds; absent ones are null.
+struct TeamState {
+  float *point, *gradient, *best, *second, *anchor, *slope, *radius, *offset;
+  int* alive;
+
+  // Floats of a team; the layout below follows it.
+  PYBACKDOOR_HD static int floats(int dimension, int seeds, bool second, bool anchors, bool slopes) {
+    return ((3 + second + anchors + slopes) * dimension + 2) * seeds;
+  }
+};
+
+inline constexpr int counter_bytes = 256;  // of the workspace, before everything else
+
+template <class S>
+PYBACKDOOR_DEVICE TeamState lay_out_state(const ClimbLaunch& launch, float* memory, int* alive) {
+  const int column = launch.first.shape.dimension * S::seeds;
+  TeamState state{};
+  const auto take = [&](bool wanted, int size) {
+    float* taken = wanted ? memory : nullptr;
+    memory += wanted ? size : 0;
+    return taken;
+  };
+  state.point = take(true, column), state.gradient = take(true, column), state.best = take(true, column);
+  state.second = take(launch.has_second, column);
+  state.anchor = take(launch.radii || launch.slopes, column), state.slope = take(launch.slopes, column);
+  state.radius = take(true, S::seeds), state.offset = take(true, S::seeds);
+  if (!launch.radii) state.radius = nullptr;
+  state.alive = alive;
+  return state;
+}
+
+template <class S>
+PYBACKDOOR_DEVICE SeedColumns<float> columns_of(const TeamState& state, int dimension, int lane) {
+  const auto at = [&](float* column) { return column ? column + lane : nullptr; };
+  return {dimension,        S::seeds,         at(state.point), at(state.gradient), at(state.best),
+          at(state.second), at(state.anchor), at(state.slope), at(state.radius),   state.offset + lane};
+}
+
+// Reads seed `seed` into `lane`, moved to the nearest point allowed.
+template <class S>
+PYBACKDOOR_DEVICE void bring_in(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed) {
+  const int d = launch.first.shape.dimension;
+  const float* anchors = launch.anchors ? launch.anchors : launch.starts;
+  for (int r = 0; r < d; ++r) {
+    state.point[r * S::seeds + lane] = launch.starts[seed * d + r];
+    if (state.anchor) state.anchor[r * S::seeds + lane] = anchors[seed * d + r];
+    if (state.slope) state.slope[r * S::seeds + lane] = launch.slopes[seed * d + r];
+  }
+  if (state.radius) state.radius[lane] = launch.radii[seed];
+  state.offset[lane] = launch.offsets ? launch.offsets[seed] : 0.0f;
+  if (!launch.evaluate) project(columns_of<S>(state, d, lane), state.point + lane);
+}
+
+// The first layer's input at every seed of the team, into act; padding is 0.
+template <class S>
+PYBACKDOOR_DEVICE void map_inputs(const NetworkShape& shape, const float* rates, const TeamState& state, int lane, float* act) {
+  for (int r = 0; r < padded(shape.dimension, 8); ++r) {
+    float u = r < shape.dimension ? state.point[r * S::seeds + lane] : 0.0f;
+    if (shape.curved && r < shape.dimension && rates[r] != 0.0f) u = exp(Vec<float>{rates[r] * u}).v;
+    act[place<S>(r, lane)] = u;
+  }
+}
+
+// The network's value at the lane's seed, with its gradient column brought to the unit cube.
+template <class S>
+PYBACKDOOR_DEVICE float finish_value(const NetworkShape& shape, const float* output, const TeamMemory& memory, const TeamState& state, int lane,
+                                     float* gradient) {
+  const int columns = shape.hidden > 0 ? padded(shape.widths[shape.hidden - 1], S::tile) : padded(shape.dimension, 8);
+  const float* rates = output + columns + 4;
+  float value = output[columns];
+  if (shape.hidden == 0) {
+    float sum = 0.0f;
+    for (int r = 0; r < shape.dimension; ++r) {
+      sum = fmaf(output[r], memory.act[place<S>(r, lane)], sum);
+      gradient[r * S::seeds + lane] = output[r];
+    }
+    value += sum;
+  } else {
+    float sum = 0.0f;
+    for (int warp = 0; warp < memory.warps; ++warp) sum += memory.partial[warp * S::seeds + lane];
+    value += sum;
+  }
+  if (!shape.curved) return value;
+  for (int r = 0; r < shape.dimension; ++r) {
+    if (rates[r] == 0.0f) continue;
+    const float u = state.point[r * S::seeds + lane];
+    gradient[r * S::seeds + lane] *= rates[r] * exp(Vec<float>{rates[r] * u}).v;
+  }
+  return value;
+}
+
+template <class S>
+PYBACKDOOR_DEVICE const float* output_of(const NetworkShape& shape, const float* numbers) {
+  int columns = padded(shape.dimension, 8);
+  for (int layer = 0; layer < shape.hidden; ++layer) {
+    const int rows = padded(shape.widths[layer], S::tile);
+    numbers += rows * (columns + 1);
+    columns = rows;
+  }
+  return numbers;
+}
+
+template <class S>
+PYBACKDOOR_DEVICE void send_out(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed, const SeedState<float>& climbed,
+                                float code) {
+  const int d = launch.first.shape.dimension;
+  for (int r = 0; r < d; ++r) launch.points[seed * d + r] = state.best[r * S::seeds + lane];
+  launch.values[seed] = climbed.best_value.v;
+  launch.objectives[seed] = climbed.best_objective.v;
+  launch.status[seed] = static_cast<std::int64_t>(code);
+  launch.steps[seed] = static_cast<std::int64_t>(climbed.step.v) - 1;
+}
+
+template <class S>
+PYBACKDOOR_DEVICE void send_evaluation(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed, float value) {
+  const int d = launch.first.shape.dimension;
+  launch.values[seed] = value;
+  for (int r = 0; r < d; ++r) launch.points[seed * d + r] = value == value ? state.gradient[r * S::seeds + lane] : value;
+}
+
+// The next seed for every lane that wants one, -1 when none is left.
+PYBACKDOOR_DEVICE std::int64_t next_seed(const Thread& thread, const ClimbLaunch& launch, bool wanted) {
+  const unsigned wanting = ballot(thread, wanted);
+  if (wanting == 0) return -1;
+  long long first = 0;
+  if (thread.lane == 0) first = fetch_add(thread, static_cast<unsigned long long*>(launch.workspace), count_bits(wanting));
+  const std::int64_t seed = shuffle(thread, first, 0) + count_bits(wanting & ((1u << thread.lane) - 1u));
+  return wanted && seed < launch.count ? seed : -1;
+}
+
+// Copies a packed network into shared memory, its matrices swizzled; every thread of the block takes part.
+template <class S>
+PYBACKDOOR_DEVICE void make_resident(const Thread& thread, const NetworkShape& shape, const float* from, float* to) {
+  const int self = thread.warp * 32 + thread.lane, all = warps_per_block * 32;
+  const std::int64_t total = PackedSizes::of(shape, S::tile).numbers;
+  std::int64_t begin = 0;
+  int columns = padded(shape.dimension, 8);
+  for (int layer = 0; layer < shape.hidden; ++layer) {
+    const int rows = padded(shape.widths[layer], S::tile), groups = columns >> 2, bits = swizzle_bits(columns);
+    for (int group = self; group < rows * groups; group += all) {
+      const int row = group / groups, column = group % groups;
+      store4(to + begin + std::int64_t(row) * columns + ((column ^ ((row >> 2) & bits)) << 2), load4(from + begin + 4 * std::int64_t(group)));
+    }
+    begin += std::int64_t(rows) * columns;
+    for (int row = self; row < rows; row += all) to[begin + row] = from[begin + row];
+    begin += rows;
+    columns = rows;
+  }
+  for (std::int64_t i = begin + self; i < total; i += all) to[i] = from[i];
+}
+
+// The climb of one team, until no seed is left.
+template <class S>
+PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launch, const float* first, const float* second, const TeamMemory& memory,
+                                  const TeamState& state) {
+  const bool leads = memory.warp == 0;
+  const int lane = thread.lane, d = launch.first.shape.dimension;
+  const NetworkShape &shape = launch.first.shape, &other = launch.second.shape;
+  const float *output = output_of<S>(shape, first), *other_output = launch.has_second ? output_of<S>(other, second) : nullptr;
+  const auto rates_of = [](const NetworkShape& of, const float* end) {
+    return end + (of.hidden > 0 ? padded(of.widths[of.hidden - 1], S::tile) : padded(of.dimension, 8)) + 4;
+  };
+  SeedState<float> climbed{{0.0f}, {0.0f}, {0.0f}, {0.0f}};
+  std::int64_t seed = -1;
+  bool wants = lane < S::seeds;
+  const bool seated = wants;
+  if (leads && seated) {  // idle lanes compute too: on zeros
+    for (int r = 0; r < d; ++r) state.point[r * S::seeds + lane] = 0.0f;
+  }
+  while (true) {
+    if (leads) {
+      const std::int64_t taken = next_seed(thread, launch, wants);
+      if (taken >= 0) {
+        seed = taken;
+        bring_in<S>(launch, state, lane, seed);
+        climbed.step.v = 0.0f;
+      }
+      wants = false;
+      const unsigned alive = ballot(thread, seed >= 0);
+      if (lane == 0) *state.alive = alive != 0;
+      if (seated) map_inputs<S>(shape, rates_of(shape, output), state, lane, memory.act);
+    }
+    team_barrier(thread, memory.team, memory.warps);
+    if (*state.alive == 0) return;
+    evaluate_team<S>(thread, shape, first, memory, state.gradient);
+    float value = 0.0f, second_value = 0.0f;
+    if (leads && seated) value = finish_value<S>(shape, output, memory, state, lane, state.gradient);
+    if (launch.has_second) {
+      if (leads && seated) map_inputs<S>(other, rates_of(other, other_output), state, lane, memory.act);
+      team_barrier(thread, memory.team, memory.warps);
+      evaluate_team<S>(thread, other, second, memory, state.second);
+      if (leads && seated) second_value = finish_value<S>(other, other_output, memory, state, lane, state.second);
+    }
+    if (!leads || seed < 0) continue;
+    float code = float(int(Stop::steps_done));
+    if (launch.evaluate) {
+      send_evaluation<S>(launch, state, lane, seed, value);
+    } else {
+      const SeedColumns<float> columns = columns_of<S>(state, d, lane);
+      const Vec<float> error = error_and_gradient(columns, Vec<float>{value}, Vec<float>{second_value});
+      code = advance(columns, launch.rule, climbed, Vec<float>{value}, error).v;
+      if (code == float(int(Stop::going))) continue;
+      send_out<S>(launch, state, lane, seed, climbed, code);
+    }
+    seed = -1;
+    wants = true;
+  }
+}
+
+// The whole work of a thread of the block.
+template <class S>
+PYBACKDOOR_DEVICE void climb_block(const Thread& thread, const ClimbLaunch& launch) {
+  const AscentPlan& plan = launch.plan;
+  const int d = launch.first.shape.dimension;
+  const PackedSizes sizes = PackedSizes::of(launch.first.shape, S::tile);
+  const PackedSizes others = launch.has_second ? PackedSizes::of(launch.second.shape, S::tile) : PackedSizes{0, 0, 0};
+  float* shared = thread.shared;
+  const float *first = launch.first.numbers, *second = launch.second.numbers;
+  if constexpr (S::Resident) {
+    make_resident<S>(thread, launch.first.shape, first, shared);
+    first = shared;
+    shared += padded(int(sizes.numbers), 4);
+    if (launch.has_second) {
+      make_resident<S>(thread, launch.second.shape, second, shared);
+      second = shared;
+      shared += padded(int(others.numbers), 4);
+    }
+    block_barrier(thread);
+  }
+  const int number = thread.warp / plan.team;
+  if (number >= plan.teams) return;
+  const int rows = sizes.widest > others.widest ? sizes.widest : others.widest;
+  const int state_floats = TeamState::floats(d, S::seeds, launch.has_second, launch.radii || launch.slopes, launch.slopes);
+  const int slopes = 32 * S::R * S::C, hidden = launch.first.shape.hidden > launch.second.shape.hidden || !launch.has_second
+                                                    ? launch.first.shape.hidden
+                                                    : launch.second.shape.hidden;
+  const int kept = hidden > 0 ? hidden - 1 : 0, near = plan.saved_shared < kept ? plan.saved_shared : kept;
+  TeamMemory memory;
+  memory.team = number, memory.warps = plan.team, memory.warp = thread.warp % plan.team, memory.near = near;
+  int* alive = reinterpret_cast<int*>(shared) + number;
+  shared += 8;
+  memory.act = shared + number * rows * S::seeds;
+  shared += plan.teams * rows * S::seeds;
+  memory.partial = shared + number * plan.team * S::seeds;
+  shared += plan.teams * plan.team * S::seeds;
+  memory.saved = shared + (number * plan.team + memory.warp) * near * slopes;
+  shared += plan.teams * plan.team * near * slopes;
+  float* far = reinterpret_cast<float*>(static_cast<char*>(launch.workspace) + counter_bytes);
+  const std::int64_t team = std::int64_t(thread.block) * plan.teams + number, teams = std::int64_t(plan.blocks) * plan.teams;
+  memory.saved_far = far + (team * plan.team + memory.warp) * (kept - near) * slopes;
+  far += teams * plan.team * (kept - near) * slopes;
+  float* state = plan.state_shared ? shared + number * state_floats : far + team * state_floats;
+  climb_team<S>(thread, launch, first, second, memory, lay_out_state<S>(launch, state, alive));
+}
+
+}  // namespace pybackdoor

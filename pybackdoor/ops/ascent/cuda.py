@@ -1,0 +1,136 @@
+"""The CUDA backend: whole ascents in one launch on the caller's device and stream (csrc/cuda/ascent_climb.cuh)."""
+
+from __future__ import annotations
+
+import importlib
+import weakref
+from typing import Any
+
+import torch
+
+from pybackdoor.errors import UnsupportedError
+from pybackdoor.ops.ascent.packing import pack
+from pybackdoor.ops.ascent.problem import AscentProblem
+from pybackdoor.records.ascent import Ascents, AscentSchedule
+from pybackdoor.records.network import ACTIVATIONS, Network
+
+MOST_STEPS = 2**24  # steps are counted in float32
+
+
+class CudaBackend:
+    """Serves float32 calls on CUDA tensors; keeps each network's packed weights as long as the network lives."""
+
+    def __init__(self) -> None:
+        self._packed: dict[int, tuple[weakref.ref[Network], dict[int, tuple[tuple[int, ...], torch.Tensor]]]] = {}
+
+    def unsupported(self, device: torch.device, precision: str) -> str | None:
+        """Why a call cannot be served here, or None."""
+        if torch.version.cuda is None:
+            return f"torch {torch.__version__} is built without CUDA"
+        if not torch.cuda.is_available():
+            return f"torch finds no device or driver for CUDA {torch.version.cuda}"
+        if device.type != "cuda":
+            return f"the tensors lie on {device}"
+        if precision != "float32":
+            return f"it computes in float32, not {precision}"
+        try:
+            native()
+        except ImportError as error:
+            return f"the CUDA module cannot be loaded ({error}); install the package with nvcc on the PATH and PYBACKDOOR_CUDA=ON"
+        return None
+
+    def ascend(self, problem: AscentProblem) -> Ascents:
+        """Whole ascents of every seed, enqueued on the current stream."""
+        count, dimension = problem.starts.shape
+        device = problem.starts.device
+        points = torch.empty(count, dimension, dtype=torch.float32, device=device)
+        values, objectives = (torch.empty(count, dtype=torch.float32, device=device) for _ in range(2))
+        status, steps = (torch.empty(count, dtype=torch.int64, device=device) for _ in range(2))
+        self._run(problem, _rule(problem.schedule), (points, values, objectives, status, steps))
+        return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
+
+    def value_and_input_gradient(
+        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Values and input gradients, into `out` where it is given."""
+        gradients = torch.empty(points.shape, dtype=torch.float32, device=points.device)
+        values = torch.empty(points.shape[0], dtype=torch.float32, device=points.device)
+        self._run(AscentProblem(network, points, AscentSchedule()), None, (gradients, values))
+        if out is None:
+            return values.to(torch.float64), gradients.to(torch.float64)
+        return out[0].copy_(values), out[1].copy_(gradients)
+
+    def _run(self, problem: AscentProblem, rule: Any, outputs: tuple[torch.Tensor, ...]) -> None:
+        module = native()
+        count, device = problem.starts.shape[0], problem.starts.device
+        first, second = shape_of(problem.network), None if problem.second is None else shape_of(problem.second)
+        arrays = [
+            None if part is None else part.to(torch.float32).contiguous()
+            for part in (problem.starts, problem.anchors, problem.radii, problem.offsets, problem.slopes)
+        ]
+        parts = module.Parts(*(0 if array is None else array.data_ptr() for array in arrays))
+        targets = module.Outputs(*(tensor.data_ptr() for tensor in outputs), *[0] * (5 - len(outputs)))
+        with torch.cuda.device(device):
+            plan = module.plan(first, second, count, parts, *module.limits(torch.cuda.current_device()))
+            workspace = torch.empty(plan.workspace_bytes, dtype=torch.uint8, device=device)
+            packed = self.pack(problem.network, plan.tile)
+            other = None if problem.second is None else self.pack(problem.second, plan.tile)
+            module.climb(
+                plan,
+                (first, packed.data_ptr()),
+                None if other is None else (second, other.data_ptr()),
+                parts,
+                rule,
+                targets,
+                count,
+                workspace.data_ptr(),
+                torch.cuda.current_stream(device).cuda_stream,
+            )
+
+    def pack(self, network: Network, tile: int) -> torch.Tensor:
+        """The network's packed weights for a tile, made once; again if a tensor of it was changed in place."""
+        key = id(network)
+        entry = self._packed.get(key)
+        if entry is None or entry[0]() is not network:
+            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), {})
+            self._packed[key] = entry
+        tensors = (*network.weights, *network.biases, network.input_shift, network.input_scale, network.input_rate)
+        versions = tuple([tensor._version for tensor in tensors])
+        made = entry[1].get(tile)
+        if made is None or made[0] != versions:
+            made = (versions, pack(network, tile))
+            entry[1][tile] = made
+        return made[1]
+
+
+def native() -> Any:
+    """The compiled module; ImportError where it was not built or cannot be loaded."""
+    return importlib.import_module("pybackdoor._native_cuda")
+
+
+def shape_of(network: Network) -> Any:
+    """The network's shape for the kernels; UnsupportedError when they cannot serve it."""
+    shape = native().NetworkShape(
+        network.dimension, list(network.widths[:-1]), ACTIVATIONS.index(network.activation), bool((network.input_rate != 0).any())
+    )
+    reason = shape.refusal()
+    if reason is not None:
+        raise UnsupportedError(f"network: {network.dimension} features, widths {network.widths}; {reason}; use backend='reference'")
+    return shape
+
+
+def _rule(schedule: AscentSchedule) -> Any:
+    if schedule.steps >= MOST_STEPS:
+        raise UnsupportedError(f"schedule: {schedule.steps} steps; the CUDA ascent counts fewer than {MOST_STEPS}")
+    return native().StepRule(
+        schedule.steps,
+        schedule.step_size,
+        schedule.decay,
+        schedule.step_tolerance,
+        schedule.patience,
+        schedule.improvement,
+        schedule.direction == "normalised",
+    )
+
+
+BACKEND = CudaBackend()
