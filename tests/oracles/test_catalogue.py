@@ -72,7 +72,8 @@ def test_what_cannot_serve_is_refused_in_one_line(source: Path, attribute: str, 
 
 
 @pytest.mark.parametrize(("name", "message"), [
-    ("nowhere.py:f", "the file nowhere.py does not exist"), ("no_such_package.module:f", "ModuleNotFoundError"), (":f", "is needed"), ("os:", "is needed")])
+    ("nowhere.py:f", r"the file nowhere\.py does not exist"), ("no_such_package.module:f", "ModuleNotFoundError"), (":f", "is needed"),
+    ("os:", "is needed")])
 def test_what_does_not_exist_is_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         oracle(name, domain=SQUARE)
@@ -82,6 +83,6 @@ def test_what_does_not_exist_is_refused(name: str, message: str) -> None:
 def test_a_file_that_raises_on_import_is_reported_in_one_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "broken.py"
     path.write_text(text)
-    with pytest.raises(InputError, match="importing .*broken.py raised") as caught:
+    with pytest.raises(InputError, match=r"importing .*broken\.py raised") as caught:
         oracle(f"{path}:f", domain=SQUARE)
     assert "\n" not in str(caught.value)

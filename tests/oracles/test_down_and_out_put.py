@@ -2,14 +2,13 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from put_points import corners, region
 
 from pybackdoor.errors import InputError, OracleFailedError
 from pybackdoor.oracles import reference
 from pybackdoor.oracles.down_and_out_put import DownAndOutPut
 from pybackdoor.records import Evaluation
 from pybackdoor.records.evaluation import EvaluationStatus
-
-from put_points import corners, region
 
 KNOWN = [((100, 50, 0.2, 1, 0.05), 5.55880974), ((110, 80, 0.25, 0.5, 0.03), 6.21271037), ((120, 60, 0.3, 2, 0), 12.62491380),
          ((200, 10, 1, 5, 0.1), 21.69710972)]

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from put_points import corners, region
 
 from pybackdoor.oracles.down_and_out_put import DownAndOutPut
 from pybackdoor.oracles.down_and_out_put_mc import DownAndOutPutMonteCarlo
-from put_points import corners, region
 
 
 def valuable(count: int) -> np.ndarray:
@@ -69,8 +69,7 @@ def test_gradients_are_those_of_the_drawn_price() -> None:
 
 
 def test_common_random_numbers_quiet_differences() -> None:
-    point = np.array([[110.0, 70.0, 0.3, 1.0, 0.03]])
-    near = point + [[0.5, 0, 0, 0, 0]]
+    point, near = np.array([[110.0, 70.0, 0.3, 1.0, 0.03]]), np.array([[110.5, 70.0, 0.3, 1.0, 0.03]])
     together = [float(put.values(near)[0] - put.values(point)[0]) for put in (DownAndOutPutMonteCarlo(paths=512, seed=seed) for seed in range(40))]
     alone = [float(DownAndOutPutMonteCarlo(paths=512, seed=seed).values(point)[0]) for seed in range(40)]
     assert np.std(together) < 0.1 * np.std(alone)

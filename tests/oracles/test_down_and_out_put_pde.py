@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from put_points import corners, region
 
 from pybackdoor.oracles.down_and_out_put import DownAndOutPut
 from pybackdoor.oracles.down_and_out_put_pde import DownAndOutPutPDE
-from put_points import corners, region
 
 REGION, CORNERS = region(500), corners(300)
 

@@ -7,14 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from put_points import LOWER, UPPER, corners, region
 
 from pybackdoor import settings as package
 from pybackdoor.errors import InputError
 from pybackdoor.oracles.down_and_out_put import DownAndOutPut, PutOracle
 from pybackdoor.oracles.down_and_out_put_mc import DownAndOutPutMonteCarlo
 from pybackdoor.oracles.down_and_out_put_pde import DownAndOutPutPDE
-
-from put_points import LOWER, UPPER, corners, region
 
 FORMS = {
     "closed": DownAndOutPut,
