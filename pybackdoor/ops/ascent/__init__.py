@@ -31,10 +31,17 @@ from pybackdoor.registry import Registry
 
 __all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient", "values"]
 
-BACKENDS = Registry("ascent backend", {"cpu": "pybackdoor.ops.ascent.cpu:BACKEND", "cuda": "pybackdoor.ops.ascent.cuda:BACKEND",
-                                       "reference": "pybackdoor.ops.ascent.reference:BACKEND"})
+BACKENDS = Registry(
+    "ascent backend",
+    {
+        "cpu": "pybackdoor.ops.ascent.cpu:BACKEND",
+        "cuda": "pybackdoor.ops.ascent.cuda:BACKEND",
+        "reference": "pybackdoor.ops.ascent.reference:BACKEND",
+    },
+)
 ORDER = ("cuda", "cpu", "reference")
 PRECISIONS = ("float32", "float64")
+MOST_STEPS = 2**24  # backends count steps in float32
 
 
 def ascend(
@@ -67,7 +74,7 @@ def ascend(
     problem = AscentProblem(
         network=_checked_network(network, points, "network"),
         starts=points,
-        schedule=schedule or AscentSchedule(),
+        schedule=_checked_schedule(schedule),
         anchors=_part(anchors, "anchors", points, (count, dimension), finite=True),
         radii=_checked_radii(_part(radii, "radii", points, (count,))),
         second=None if second is None else _checked_network(second, points, "second"),
@@ -135,6 +142,14 @@ def _part(value: Any, name: str, points: torch.Tensor, shape: tuple[int, ...], *
     if tensor.device != points.device:
         raise InputError(f"{name}: lies on {tensor.device}, the starts on {points.device}; move one with .to()")
     return tensor
+
+
+def _checked_schedule(schedule: AscentSchedule | None) -> AscentSchedule:
+    if schedule is None:
+        return AscentSchedule()
+    if schedule.steps > MOST_STEPS:
+        raise InputError(f"schedule: got {schedule.steps} steps; at most {MOST_STEPS} are needed")
+    return schedule
 
 
 def _checked_radii(radii: torch.Tensor | None) -> torch.Tensor | None:

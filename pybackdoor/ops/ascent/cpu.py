@@ -18,10 +18,6 @@ except ImportError as error:
     _native = None
     _MISSING = f"the native module is not there ({error}); install the package with a C++20 compiler on the PATH"
 
-WIDEST = 1024
-LARGEST_DIMENSION = 128
-MOST_STEPS = 2**24  # steps are counted in float32 lanes
-
 
 class NativeBackend:
     """Serves CPU tensors; keeps each network's packed weights as long as the network lives."""
