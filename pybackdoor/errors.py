@@ -35,5 +35,9 @@ class OracleFailedError(PybackdoorError, RuntimeError):
     """The oracle raised, or returned something that is not one finite number a point."""
 
 
+class SurrogateFailedError(PybackdoorError, RuntimeError):
+    """A surrogate given as a Python function raised."""
+
+
 class NotConvergedError(PybackdoorError, RuntimeError):
     """A numerical method did not succeed and `raise_on_failure` was asked for."""

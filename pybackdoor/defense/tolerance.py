@@ -17,10 +17,13 @@ FLOOR = 1e-3  # of the labels' own spread: a smaller disagreement could not matt
 
 @dataclass(frozen=True)
 class Tolerances:
-    """`overall`, for the report, and the tolerance of each row [N], at least that: labels may be noisier in some places than in others."""
+    """`overall`, for the report, and the tolerance of each row [N], at least that: labels may be noisier in some places than in others.
+    `spread`: of the labels themselves; a tolerance beyond it accepts any label.
+    """
 
     overall: LabelTolerance
     rows: torch.Tensor
+    spread: float
 
 
 def label_tolerances(
@@ -50,9 +53,10 @@ def label_tolerances(
         )
     else:
         value, share, how = 0.0, 0.0, "no label could be compared"
-    floor = FLOOR * _robust_spread(labels)
+    spread = _robust_spread(labels)
+    floor = FLOOR * spread
     overall = LabelTolerance(value, how) if value >= floor else LabelTolerance(floor, f"{FLOOR:g} of the labels' spread, which is more than {how}")
-    return Tolerances(overall, torch.clamp(deviations * share * scatter, min=overall.value))
+    return Tolerances(overall, torch.clamp(deviations * share * scatter, min=overall.value), spread)
 
 
 def _deviation(errors: torch.Tensor) -> float:

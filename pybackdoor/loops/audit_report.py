@@ -165,6 +165,11 @@ def _status(
     if usable_random < needed:
         cause = f"the oracle failed at {oracle.failures} points" if oracle.failures else "the budget was too small"
         return AuditStatus.INCONCLUSIVE, f"{cause}: only {usable_random} random points could be compared, {needed} are needed; {spent}"
+    if labels is not None and labels.tolerances.overall.value > labels.tolerances.spread:
+        return AuditStatus.INCONCLUSIVE, (
+            f"the labels disagree with the oracle nearly everywhere, or are too noisy: a tolerance of {labels.tolerances.overall.value:.3g} beside a "
+            f"spread of {labels.tolerances.spread:.3g} accepts any label; check that this is the oracle they came from; {spent}"
+        )
     if oracle.failures > oracle.value_calls / 2:
         return AuditStatus.INCONCLUSIVE, f"the oracle failed at {oracle.failures} points, more than half of those asked; {spent}"
     if labels is not None and not labels.probes:

@@ -9,7 +9,7 @@ import torch
 
 from pybackdoor.arrays import as_points, as_values
 from pybackdoor.domain import Domain
-from pybackdoor.errors import InputError
+from pybackdoor.errors import InputError, SurrogateFailedError
 from pybackdoor.models.differences import DOUBLE_STEP, gradients_by_differences
 from pybackdoor.models.surrogate import Surrogate
 
@@ -18,7 +18,8 @@ class CallableSurrogate(Surrogate):
     """`function(x)`: NumPy array [N, d] in natural units to N values; `gradient(x)`, if given, to [N, d].
 
     Without `gradient`, derivatives are central differences in the unit cube that never leave the domain, 2 d calls a point.
-    A function that raises is not caught; one that returns another shape, or NaN, raises InputError naming what it returned.
+    A function that raises ends in SurrogateFailedError with its exception as the cause; one that returns another shape, or NaN, in InputError naming
+    what it returned.
     """
 
     def __init__(self, function: Callable[[Any], Any], domain: Domain, name: str | None = None, *, gradient: Callable[[Any], Any] | None = None,
@@ -34,12 +35,19 @@ class CallableSurrogate(Surrogate):
     def _values(self, x: torch.Tensor) -> torch.Tensor:
         if not x.shape[0]:
             return x.new_empty(0)
-        return as_values(self.function(x.cpu().numpy().copy()), x.shape[0], f"values of surrogate {self.name}").to(x.device)
+        return as_values(self._called(self.function, x), x.shape[0], f"values of surrogate {self.name}").to(x.device)
 
     def _values_and_gradients(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.gradient is None or not x.shape[0]:
             return self._values(x), gradients_by_differences(self._values, self.domain, x, step=self.step)
-        gradients = as_points(self.gradient(x.cpu().numpy().copy()), self.domain.dimension, f"gradients of surrogate {self.name}")
+        gradients = as_points(self._called(self.gradient, x), self.domain.dimension, f"gradients of surrogate {self.name}")
         if gradients.shape != x.shape:
             raise InputError(f"gradients of surrogate {self.name}: got {gradients.shape[0]} rows for {x.shape[0]} points")
         return self._values(x), gradients.to(x.device)
+
+    def _called(self, function: Callable[[Any], Any], x: torch.Tensor) -> Any:
+        try:
+            return function(x.cpu().numpy().copy())
+        except Exception as error:  # whatever the user's code raises
+            raise SurrogateFailedError(f"surrogate {self.name}: raised {type(error).__name__}: {error}, asked for {x.shape[0]} points; it must answer "
+                                       f"every point of its domain") from error

@@ -5,7 +5,8 @@ import pytest
 import torch
 from networks import DOMAIN, network, points, surrogate
 
-from pybackdoor.errors import InputError, InputTypeError
+from pybackdoor.domain import Domain
+from pybackdoor.errors import InputError, InputTypeError, SurrogateFailedError
 from pybackdoor.models import CallableSurrogate, NetworkSurrogate, OnnxSurrogate, TorchSurrogate, export_onnx
 from pybackdoor.models.differences import gradients_by_differences
 from pybackdoor.records import ACTIVATIONS
@@ -141,3 +142,13 @@ def test_a_large_batch_is_the_same_in_parts(monkeypatch):
     assert torch.allclose(whole[1], parts[1], rtol=1e-12)
 
 
+
+
+def test_a_function_that_raises_is_named_with_its_exception():
+    def broken(x):
+        raise ZeroDivisionError("no such table")
+
+    model = CallableSurrogate(broken, Domain(("a",), (0,), (1,)))
+    with pytest.raises(SurrogateFailedError, match="broken: raised ZeroDivisionError: no such table") as caught:
+        model.values([[0.5]])
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
