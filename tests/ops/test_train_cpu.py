@@ -141,11 +141,29 @@ def test_vanishing_gradients_do_not_slow_training_into_subnormals():
     assert all(bool(((moment == 0) | (moment.abs() >= tiny)).all()) for moment in (*done.first_moments, *done.second_moments))
 
 
-def test_control_c_stops_a_training_of_hours():
+@pytest.mark.slow
+def test_trained_accuracy_is_statistically_that_of_the_reference():
+    """Ten seeds until rounding has driven the weights apart: the held-out losses of the two differ by no more than chance."""
+    x, y = problem(rows=1500)
+    plan = TrainingPlan(steps=1200, batch_size=128, learning_rate=1e-2)
+    start = initial_state((5, 32, 32, 1), "relu", networks=10)
+    options = {"activation": "relu", "rows": range(1000), "validation_rows": range(1000, 1500)}
+    expected, reference = train(start, plan, x, y, backend="reference", **options)
+    after, own = train(start, plan, x, y, backend="cpu", **options)
+    assert deviation(after, expected) > 1e-3
+    assert float(own.validation_loss.max()) < 0.05
+    ratio = (own.validation_loss / reference.validation_loss).log()[0].double()
+    assert abs(float(ratio.mean())) < 3.5 * float(ratio.std()) / 10**0.5
+    assert float(ratio.std()) < 0.5
+
+
+@pytest.mark.parametrize(("networks", "threads"), [(3, 2), (1, 1), (1, 2)])
+def test_control_c_stops_a_training_of_hours(networks, threads):
     x, y = problem()
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        train(initial_state((5, 64, 64, 1), "silu", networks=3), TrainingPlan(steps=10**8), x, y, activation="silu", backend="cpu", threads=2)
+        train(initial_state((5, 64, 64, 1), "silu", networks=networks), TrainingPlan(steps=10**8), x, y, activation="silu", backend="cpu",
+              threads=threads)
 
 
 def test_a_forked_child_can_train():
