@@ -49,5 +49,6 @@ class CallableSurrogate(Surrogate):
         try:
             return function(x.cpu().numpy().copy())
         except Exception as error:  # whatever the user's code raises
-            raise SurrogateFailedError(f"surrogate {self.name}: raised {type(error).__name__}: {error}, asked for {x.shape[0]} points; it must answer "
-                                       f"every point of its domain") from error
+            raise SurrogateFailedError(
+                f"surrogate {self.name}: raised {type(error).__name__}: {error}, asked for {x.shape[0]} points; it must answer every point of its domain"
+            ) from error
