@@ -25,9 +25,10 @@ class DownAndOutPutPDE(PutOracle):
     cancel the leading error, which leaves the fourth order for a quarter more work. Gradients are the exact derivatives of the discrete price, by
     its adjoint.
 
-    Errors at 200 x 400, over the part of the domain with strike above barrier (over its corners: volatility 0.01, barrier within 0.1 of the spot):
-    median 2e-7, maximum 3e-4 (2e-3); without extrapolation 2e-4 and 2e-2 (0.2).
-    Raises InputError on a grid of fewer than 16 cells or 8 steps, or whose cells are not a multiple of 4 or steps of 2.
+    Errors at 200 x 400 and spot 100, measured at 4,000 points with strike above barrier: median 2e-7, maximum 3e-4; without extrapolation 2e-4 and
+    3e-2. In the domain's corners (volatility 0.01 and a barrier within 0.1 of the spot, maturity 0.002 ...), 3,000 points: maximum 2e-3, without
+    5e-2. Values at an end of the mesh that is not the barrier lie six deviations off and are held fixed in the gradients. Raises InputError on a
+    grid of fewer than 16 cells or 8 steps, or whose cells are not a multiple of 4 or steps of 2.
     """
 
     name = "down_and_out_put_pde"

@@ -81,8 +81,9 @@ def _cell(mesh, shift, row, rest):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def _factor(mesh, shift, a, c, rest, k, lu):  # type: ignore[no-untyped-def]
+def _factor(workspace, rest, k):  # type: ignore[no-untyped-def]
     """Factors 1 - k A on the mesh x + rest s into lu [3, nodes, LANES]: 1 / p, k lo / p and k up / p, with the pivot p of each row."""
+    mesh, shift, a, c, lu = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.lu
     nodes = mesh.shape[0]
     ahead, h0 = broadcast(0.0), _cell(mesh, shift, 0, rest)
     for row in range(1, nodes - 1):
@@ -100,7 +101,7 @@ def _factor(mesh, shift, a, c, rest, k, lu):  # type: ignore[no-untyped-def]
 @kernel
 def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
     """Carries u from t = 0 to 1; `moving`: whether any s is not 0."""
-    mesh, shift, a, c, u, left, right, _, _, history, lu, _ = workspace
+    u, left, right, history, lu = workspace.u, workspace.left, workspace.right, workspace.history, workspace.lu
     nodes = u.shape[0]
     last = nodes - 1
     k = 0.5 / steps
@@ -109,10 +110,10 @@ def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
         for row in range(nodes):
             store(history, row, load(u, row))
     if not moving:
-        _factor(mesh, shift, a, c, 0.0, k, lu)
+        _factor(workspace, 0.0, k)
     for index in range(steps + STARTS // 2):
         if moving:
-            _factor(mesh, shift, a, c, 1.0 - _matrix_time(index, k), k, lu)
+            _factor(workspace, 1.0 - _matrix_time(index, k), k)
         y = nodes * (index + 1) if keep else 0
         share, weight = (1.0, 1.0) if index < STARTS else (0.5, 2.0)
         value = share * load(left, index + 1) + (1.0 - share) * load(left, index)
@@ -131,9 +132,11 @@ def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def _pull_back(history, at, before, u, weight, lu, u_bar, work):  # type: ignore[no-untyped-def]
+def _pull_back(workspace, index):  # type: ignore[no-untyped-def]
     """One solve backwards: u and u_bar from after it to before it; adds what it gives to the derivatives in k lo and k up (work[1] and work[2])."""
+    u, u_bar, history, lu, work = workspace.u, workspace.u_bar, workspace.history, workspace.lu, workspace.work
     nodes = u.shape[0]
+    at, weight = nodes * (index + 1), 1.0 if index < STARTS else 2.0
     total = broadcast(0.0)
     for row in range(1, nodes - 1):  # the transposed upper factor
         total = weight * load(u_bar, row) if row == 1 else fma(load(lu, 2 * nodes + row - 1), total, weight * load(u_bar, row))
@@ -143,7 +146,7 @@ def _pull_back(history, at, before, u, weight, lu, u_bar, work):  # type: ignore
         scaled = load(work, row) if row == nodes - 2 else fma(load(lu, nodes + row + 1), scaled, load(work, row))
         mu = load(lu, row) * scaled
         y_last = load(history, at + row - 1)
-        store(u, row, load(history, before + row) if weight == 1.0 else fma(2.0, y_here, 0.0 - load(u, row)))
+        store(u, row, load(history, at - nodes + row) if weight == 1.0 else fma(2.0, y_here, 0.0 - load(u, row)))
         store(u_bar, row, fma(1.0 - weight, load(u_bar, row), mu))
         store(work, nodes + row, fma(mu, y_last - y_here, load(work, nodes + row)))
         store(work, 2 * nodes + row, fma(mu, y_next - y_here, load(work, 2 * nodes + row)))
@@ -151,8 +154,9 @@ def _pull_back(history, at, before, u, weight, lu, u_bar, work):  # type: ignore
 
 
 @scalar
-def _collect(mesh, shift, a, c, rest, k, work, bars):  # type: ignore[no-untyped-def]
+def _collect(workspace, rest, k):  # type: ignore[no-untyped-def]
     """Carries the derivatives in k lo and k up on to x, s, a and c (bars [4, nodes, LANES]), and clears them."""
+    mesh, shift, a, c, bars, work = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.bars, workspace.work
     nodes = mesh.shape[0]
     h0 = _cell(mesh, shift, 0, rest)
     for row in range(1, nodes - 1):
@@ -183,19 +187,18 @@ def solve_adjoint(workspace, steps, moving):  # type: ignore[no-untyped-def]
 
     Takes u, history and lu as `solve` left them, and changes u. The entries of the first and last node mean nothing in u_bar and in bars[2:].
     """
-    mesh, shift, a, c, u, _, _, u_bar, bars, history, lu, work = workspace
-    nodes = mesh.shape[0]
+    nodes = workspace.mesh.shape[0]
     k = 0.5 / steps
     for row in range(3 * nodes):
-        store(work, row, broadcast(0.0))
+        store(workspace.work, row, broadcast(0.0))
     for row in range(4 * nodes):
-        store(bars, row, broadcast(0.0))
+        store(workspace.bars, row, broadcast(0.0))
     for index in range(steps + STARTS // 2 - 1, -1, -1):
         rest = 1.0 - _matrix_time(index, k)
         if moving:
-            _factor(mesh, shift, a, c, rest, k, lu)
-        _pull_back(history, nodes * (index + 1), nodes * index, u, 1.0 if index < STARTS else 2.0, lu, u_bar, work)
+            _factor(workspace, rest, k)
+        _pull_back(workspace, index)
         if moving:
-            _collect(mesh, shift, a, c, rest, k, work, bars)
+            _collect(workspace, rest, k)
     if not moving:
-        _collect(mesh, shift, a, c, 0.0, k, work, bars)
+        _collect(workspace, 0.0, k)
