@@ -32,7 +32,7 @@ class DownAndOutPutPDE(PutOracle):
     """
 
     name = "down_and_out_put_pde"
-    gradient_cost = 2.8  # time of value and gradient over that of the value, less 1: 1,830 points with strike above barrier, one core
+    gradient_cost = 3.0  # time of value and gradient over that of the value, less 1: 1,830 points with strike above barrier, one core
 
     def __init__(self, *, space: int = 200, time: int = 400, extrapolate: bool = True, spot: float = SPOT) -> None:
         super().__init__(spot=spot)
