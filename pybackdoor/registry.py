@@ -19,6 +19,7 @@ class Registry:
     def __init__(self, kind: str, entries: dict[str, str]) -> None:
         self.kind = kind
         self._locations: dict[str, str] = {}
+        self._found: dict[str, Any] = {}
         for name, location in entries.items():
             self.add(name, location)
 
@@ -32,12 +33,15 @@ class Registry:
         self._locations[name] = location
 
     def __getitem__(self, name: str) -> Any:
+        if name in self._found:
+            return self._found[name]
         if name not in self._locations:
             nearest = difflib.get_close_matches(name, self._locations, n=3, cutoff=0.4)
             hint = f"did you mean {', '.join(nearest)}?" if nearest else f"known: {', '.join(self)}"
             raise UnknownNameError(f"unknown {self.kind} {name!r}; {hint}")
         module, _, attribute = self._locations[name].partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        self._found[name] = getattr(importlib.import_module(module), attribute)
+        return self._found[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._locations

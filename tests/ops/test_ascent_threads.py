@@ -14,6 +14,7 @@ from ascent_cases import INSTRUCTION_SETS, cube_points, random_network
 
 from pybackdoor import settings
 from pybackdoor.ops.ascent import ascend, value_and_input_gradient
+from pybackdoor.ops.ascent.cpu import _threads
 from pybackdoor.records import Ascents, AscentSchedule
 
 COUNT, DIMENSION = 333, 5
@@ -104,13 +105,11 @@ def test_no_thread_outlives_the_call() -> None:
     assert (len(os.listdir("/proc/self/task")) if before else 0) == before
 
 
-def test_the_package_setting_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr("pybackdoor.ops.ascent.cpu.NativeBackend.ascend", lambda self, problem: asked.append(problem.threads))
+def test_the_package_setting_is_the_default() -> None:
     with settings.use_threads(3):
-        ascend(NETWORK, STARTS)
-    ascend(NETWORK, STARTS, threads=4)
-    assert asked == [3, 4]
+        assert _threads(None, COUNT) == 3
+        assert _threads(4, COUNT) == 4
+        assert _threads(None, 1) == 1
 
 
 def test_memory_is_inputs_outputs_and_one_tile() -> None:

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pybackdoor import settings
 from pybackdoor.arrays import as_points, as_values
 from pybackdoor.errors import InputError, InputTypeError
 from pybackdoor.ops.ascent.differentiable import values
@@ -148,7 +147,7 @@ def _checked_schedule(schedule: AscentSchedule | None) -> AscentSchedule:
     if schedule is None:
         return AscentSchedule()
     if schedule.steps > MOST_STEPS:
-        raise InputError(f"schedule: got {schedule.steps} steps; at most {MOST_STEPS} are needed")
+        raise InputError(f"schedule: got {schedule.steps} steps; at most {MOST_STEPS} can be counted")
     return schedule
 
 
@@ -165,9 +164,7 @@ def _checked_precision(precision: str) -> str:
     return precision
 
 
-def _checked_threads(threads: int | None) -> int:
-    if threads is None:
-        return settings.threads()
-    if not isinstance(threads, int) or not 1 <= threads <= 1024:
+def _checked_threads(threads: int | None) -> int | None:
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):
         raise InputError(f"threads: got {threads!r}; a whole number from 1 to 1024 is needed")
     return threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from pybackdoor import settings
 from pybackdoor.ops.ascent.problem import AscentProblem
-from pybackdoor.records.ascent import Ascents
+from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import ACTIVATIONS, Network
 
 try:
@@ -34,31 +35,23 @@ class NativeBackend:
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed."""
         count, dimension = problem.starts.shape
-        schedule = problem.schedule
         points = torch.empty(count, dimension, dtype=torch.float64)
         values, objectives = torch.empty(count, dtype=torch.float64), torch.empty(count, dtype=torch.float64)
         status, steps = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
         second = None if problem.second is None else self.pack(problem.second, problem.precision)
-        rule = _native.StepRule(
-            schedule.steps,
-            schedule.step_size,
-            schedule.decay,
-            schedule.step_tolerance,
-            schedule.patience,
-            schedule.improvement,
-            schedule.direction == "normalised",
-        )
         parts = _native.Parts(*(None if part is None else part.numpy() for part in (problem.anchors, problem.radii, problem.offsets, problem.slopes)))
         outputs = _native.Outputs(points.numpy(), values.numpy(), objectives.numpy(), status.numpy(), steps.numpy())
-        self.pack(problem.network, problem.precision).climb(second, problem.starts.numpy(), parts, rule, outputs, problem.threads)
+        self.pack(problem.network, problem.precision).climb(
+            second, problem.starts.numpy(), parts, _rule(problem.schedule), outputs, _threads(problem.threads, count)
+        )
         return Ascents(points, values, objectives, status, steps)
 
     def value_and_input_gradient(
-        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+        self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
         values, gradients = out or (torch.empty(points.shape[0], dtype=torch.float64), torch.empty(points.shape, dtype=torch.float64))
-        self.pack(network, precision).evaluate(points.numpy(), values.numpy(), gradients.numpy(), threads)
+        self.pack(network, precision).evaluate(points.numpy(), values.numpy(), gradients.numpy(), _threads(threads, points.shape[0]))
         return values, gradients
 
     def pack(self, network: Network, precision: str) -> Any:
@@ -77,6 +70,24 @@ class NativeBackend:
         return made[1]
 
 
+def _threads(asked: int | None, count: int) -> int:
+    """One for what fits one vector of seeds, without a look at the environment."""
+    return asked or (settings.threads() if count > 16 else 1)
+
+
+@functools.lru_cache(maxsize=64)
+def _rule(schedule: AscentSchedule) -> Any:
+    return _native.StepRule(
+        schedule.steps,
+        schedule.step_size,
+        schedule.decay,
+        schedule.step_tolerance,
+        schedule.patience,
+        schedule.improvement,
+        schedule.direction == "normalised",
+    )
+
+
 def _tensors(network: Network) -> tuple[torch.Tensor, ...]:
     return (*network.weights, *network.biases, network.input_shift, network.input_scale, network.input_rate)
 
@@ -88,9 +99,9 @@ def _pack(network: Network, precision: str, instruction_set: str | None) -> Any:
         weights,
         biases,
         ACTIVATIONS.index(network.activation),
-        network.input_shift.numpy(),
-        network.input_scale.numpy(),
-        network.input_rate.numpy(),
+        network.input_shift.detach().numpy(),
+        network.input_scale.detach().numpy(),
+        network.input_rate.detach().numpy(),
         network.output_shift,
         network.output_scale,
         instruction_set or "",

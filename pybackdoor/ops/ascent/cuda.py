@@ -50,7 +50,7 @@ class CudaBackend:
         return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
 
     def value_and_input_gradient(
-        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+        self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
         gradients = torch.empty(points.shape, dtype=torch.float32, device=points.device)

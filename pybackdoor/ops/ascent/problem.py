@@ -14,7 +14,8 @@ from pybackdoor.records.network import Network
 class AscentProblem:
     """N seeds climb (Y(u) - R(u))^2 with R(u) = second(u) + offsets + slopes . (u - anchors); absent parts are None and count as zero.
 
-    starts, anchors, slopes [N, d]; radii, offsets [N]; all on one device. `precision` is "float32" or "float64"; `threads` is for the CPU.
+    starts, anchors, slopes [N, d]; radii, offsets [N]; all on one device. `precision` is "float32" or "float64".
+    `threads` is for the CPU; None: as many as the package may use.
     """
 
     network: Network
@@ -26,4 +27,4 @@ class AscentProblem:
     offsets: torch.Tensor | None = None
     slopes: torch.Tensor | None = None
     precision: str = "float32"
-    threads: int = 1
+    threads: int | None = 1

@@ -175,7 +175,7 @@ class ReferenceBackend:
         return ascend(problem)
 
     def value_and_input_gradient(
-        self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
+        self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`value_and_input_gradient` of this module, in `precision`, as float64."""
         values, gradients = value_and_input_gradient(network, points.to(_DTYPES[precision]))
