@@ -15,13 +15,13 @@ class SearchConfig:
     """How local error maximizers are looked for. Lengths are Euclidean, in the unit cube.
 
     method: "trust_region", or "plain", the paper's ascent with value and gradient of the oracle at every step.
-    seeds: points whose error is asked for; climbers: how many of these are climbed from, those with
+    seeds: points whose error is asked for, at most half the `budget`; climbers: how many of these are climbed from, those with
     large errors that no larger error is near to.
     residual_share: share of the seeds taken from samples with the largest |label - surrogate|, no two within seed_distance; screen_share: share taken
     from a search against the pseudo-oracle alone; each needs its input, the rest are space-filling.
     slopes: where the trust region's model gets the oracle's slope from: "oracle" (its gradient, at every accepted point), "secant" (its gradient at
-    the start, with a pseudo-oracle not even there, then rank-one updates from the trials' values; the gradient again where that goes badly), "none"
-    (with a pseudo-oracle only: an offset alone, the fewest calls).
+    the start, with a pseudo-oracle not even there, then rank-one updates from the trials' values; the gradient again where that goes badly, and
+    before a climber is CONVERGED), "none" (with a pseudo-oracle only: an offset alone, the fewest calls, and as good as the pseudo-oracle is).
     iterations: most steps (plain) or trials (trust region) of a climber; radius, smallest_radius, largest_radius: of the trust ball.
     tolerance: a climber is CONVERGED when no more than this fraction of its error can be gained; noise: an oracle with standard errors must show a
     change of this many of them. merging_radius: of two maximizers closer than this the worse (larger error) stays.

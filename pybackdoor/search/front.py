@@ -61,16 +61,17 @@ def _same_domain(surrogate: Surrogate, oracle: Oracle, samples: Samples | None, 
 
 
 def _seeds(inner: InnerAscent, config: SearchConfig, samples: Samples | None, pseudo_oracle: Surrogate | None, seed: int) -> torch.Tensor:
-    """Seeds in the unit cube, the most telling first: [config.seeds, d]."""
+    """Seeds in the unit cube, the most telling first: [count, d]; no more than half the budget, so that something is left to climb with."""
     surrogate, parts = inner.surrogate, []
+    count = config.seeds if config.budget is None else min(config.seeds, max(config.budget // 2, 1))
     if pseudo_oracle is not None and config.screen_share:
         points, _ = screen(surrogate, pseudo_oracle, merging_radius=config.merging_radius, seed=seed, precision=config.precision,
                            backend=config.backend)
-        parts.append(points[:round(config.screen_share * config.seeds)])
+        parts.append(points[:round(config.screen_share * count)])
     if samples is not None and config.residual_share:
-        rows = residual_seeds(samples, surrogate, round(config.residual_share * config.seeds), distance=config.seed_distance)
+        rows = residual_seeds(samples, surrogate, round(config.residual_share * count), distance=config.seed_distance)
         parts.append(rows.to(inner.device))
-    parts.append(space_filling_seeds(surrogate.domain, config.seeds - sum(part.shape[0] for part in parts), seed=seed, device=inner.device))
+    parts.append(space_filling_seeds(surrogate.domain, count - sum(part.shape[0] for part in parts), seed=seed, device=inner.device))
     return torch.cat(parts)
 
 

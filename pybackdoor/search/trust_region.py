@@ -40,7 +40,7 @@ class TrustRegion:
     """Climbers with a trust ball each. The model of the oracle is R = z + slope . (u - anchor), plus P(u) - P(anchor) with a pseudo-oracle P.
 
     slopes "oracle": the oracle's gradient at every anchor. "secant": rank-one updates from the values of the trials, and the oracle's gradient when
-    the trials go badly with a slope that is not the oracle's own. "none": the slope stays 0.
+    the trials go badly, or the climber seems to have arrived, with a slope that is not the oracle's own. "none": the slope stays 0.
     """
 
     def __init__(self, climb: Climb, inner: InnerAscent, asker: Asker, config: SearchConfig) -> None:
@@ -82,12 +82,15 @@ class TrustRegion:
         return Trial(rows, unit, step, surrogate_values(self.inner.surrogate, unit), model)
 
     def _promising(self, trial: Trial) -> Trial:
-        """The trials worth a call; a climber that is promised too little has arrived."""
+        """The trials worth a call; a climber that is promised too little has arrived, or, with a secant slope, looks again with the oracle's."""
         error = self.climb.errors[trial.rows].abs()
         gain = (trial.surrogate - trial.model).abs() - error
         least = torch.maximum(self.config.tolerance * error, self.config.noise * self.climb.standard_errors[trial.rows])
         live = self.climb.status[trial.rows] == LIVE
-        self.climb.stop(trial.rows[live & (gain <= least)], AscentStatus.CONVERGED)
+        arrived = live & (gain <= least)
+        again = arrived & ~self.fresh[trial.rows] & (self.config.slopes == "secant")
+        self.climb.stop(trial.rows[arrived & ~again], AscentStatus.CONVERGED)
+        self._refresh(trial.rows[again])
         self.climb.stop(trial.rows[live & ~torch.isfinite(gain)], AscentStatus.NOT_FINITE)
         return trial.subset(live & (gain > least) & torch.isfinite(gain))
 
