@@ -1,0 +1,110 @@
+// csrc/cuda/thread.cuh for the host: a CUDA thread is a thread of the system, so that kernels run, and race under the thread sanitizer, without a
+// device.
+#pragma once
+
+#include <atomic>
+#include <barrier>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "pybackdoor/config.hpp"
+
+#define PYBACKDOOR_DEVICE inline
+
+namespace pybackdoor {
+
+struct alignas(16) Four {
+  float x[4];
+};
+
+struct EmulatedWarp {
+  std::barrier<> barrier{32};
+  float numbers[32];
+  long long words[32];
+  bool conditions[32];
+};
+
+struct EmulatedBlock {
+  EmulatedBlock(int warps, int team, std::size_t shared_bytes) : memory(shared_bytes / 16 + 1), all(warps * 32), warp(warps) {
+    for (Four& four : memory)
+      for (float& number : four.x) number = std::numeric_limits<float>::quiet_NaN();
+    for (int first = 0; first + team <= warps; first += team) teams.push_back(std::make_unique<std::barrier<>>(team * 32));
+  }
+  std::vector<Four> memory;
+  std::barrier<> all;
+  std::vector<EmulatedWarp> warp;
+  std::vector<std::unique_ptr<std::barrier<>>> teams;
+};
+
+struct Thread {
+  int lane, warp, block;
+  float* shared;
+  EmulatedBlock* host;
+};
+
+inline void block_barrier(const Thread& thread) { thread.host->all.arrive_and_wait(); }
+inline void team_barrier(const Thread& thread, int team, int) { thread.host->teams[team]->arrive_and_wait(); }
+
+// Every lane writes, all wait, `read` takes what it needs, all wait again.
+template <class T, class Read>
+auto exchange(const Thread& thread, T (&slots)[32], T x, Read read) {
+  EmulatedWarp& warp = thread.host->warp[thread.warp];
+  slots[thread.lane] = x;
+  warp.barrier.arrive_and_wait();
+  const auto result = read();
+  warp.barrier.arrive_and_wait();
+  return result;
+}
+
+inline float shuffle_xor(const Thread& thread, float x, int mask) {
+  float (&slots)[32] = thread.host->warp[thread.warp].numbers;
+  return exchange(thread, slots, x, [&] { return slots[thread.lane ^ mask]; });
+}
+inline long long shuffle(const Thread& thread, long long x, int lane) {
+  long long (&slots)[32] = thread.host->warp[thread.warp].words;
+  return exchange(thread, slots, x, [&] { return slots[lane]; });
+}
+inline unsigned ballot(const Thread& thread, bool condition) {
+  bool (&slots)[32] = thread.host->warp[thread.warp].conditions;
+  return exchange(thread, slots, condition, [&] {
+    unsigned bits = 0;
+    for (int lane = 0; lane < 32; ++lane) bits |= unsigned(slots[lane]) << lane;
+    return bits;
+  });
+}
+inline int count_bits(unsigned bits) { return __builtin_popcount(bits); }
+inline long long fetch_add(const Thread&, unsigned long long* number, int amount) {
+  return static_cast<long long>(std::atomic_ref(*number).fetch_add(static_cast<unsigned long long>(amount)));
+}
+
+inline Four load4(const float* p) {
+  Four four;
+  std::memcpy(&four, __builtin_assume_aligned(p, 16), sizeof four);
+  return four;
+}
+inline void store4(float* p, const Four& v) { std::memcpy(__builtin_assume_aligned(p, 16), &v, sizeof v); }
+template <bool>
+Four load_weights(const float* p) {
+  return load4(p);
+}
+inline Four load4_far(const float* p) { return load4(p); }
+inline void store4_far(float* p, const Four& v) { store4(p, v); }
+
+// Runs body(thread) for every thread of `blocks` blocks at once.
+template <class Body>
+void emulate(int blocks, int warps, int team, std::size_t shared_bytes, const Body& body) {
+  std::vector<std::unique_ptr<EmulatedBlock>> block;
+  std::vector<std::thread> threads;
+  for (int b = 0; b < blocks; ++b) block.push_back(std::make_unique<EmulatedBlock>(warps, team, shared_bytes));
+  for (int b = 0; b < blocks; ++b)
+    for (int self = 0; self < warps * 32; ++self)
+      threads.emplace_back([&, b, self] { body(Thread{self % 32, self / 32, b, block[b]->memory.data()->x, block[b].get()}); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace pybackdoor
