@@ -40,14 +40,14 @@ class CpuBackend:
         training = np.empty((len(reports), networks))
         validation = np.empty_like(training) if task.validation_rows else None
         residuals = np.empty((len(snapshots), networks, task.x.shape[0]), dtype=task.x.numpy().dtype)
-        native.train(
-            widths=[state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights)], activation=ACTIVATIONS.index(task.activation),
-            plan=_plan(task.plan), x=task.x.numpy(), y=task.y.numpy(),
-            weights=None if task.sample_weights is None else task.sample_weights.contiguous().numpy(),
-            rows=[rows.numpy() for rows in task.rows], validation=[rows.numpy() for rows in task.validation_rows], streams=task.streams,
-            parameters=parameters, first=first, second=second, start=state.step, until=task.until, reports=reports, snapshots=snapshots,
-            training_loss=training, validation_loss=validation, residuals=residuals, threads=task.threads,
-            instruction_set=instruction_set() or "", progress=task.progress)
+        native.train({
+            "widths": [state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights)],
+            "activation": ACTIVATIONS.index(task.activation), "plan": _plan(task.plan), "x": task.x.numpy(), "y": task.y.numpy(),
+            "weights": None if task.sample_weights is None else task.sample_weights.contiguous().numpy(),
+            "rows": [rows.contiguous().numpy() for rows in task.rows], "validation": [rows.contiguous().numpy() for rows in task.validation_rows],
+            "streams": task.streams, "parameters": parameters, "first": first, "second": second, "start": state.step, "until": task.until,
+            "reports": reports, "snapshots": snapshots, "training_loss": training, "validation_loss": validation, "residuals": residuals,
+            "threads": task.threads, "instruction_set": instruction_set() or "", "progress": task.progress})
         if task.progress is not None:
             task.progress(task.until)
         layers, dtype = len(state.weights), task.x.dtype
