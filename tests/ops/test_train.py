@@ -261,9 +261,12 @@ def test_several_python_threads_at_once(backend, data):
 def test_numpy_and_non_contiguous_data_are_taken(backend, data):
     x, y = data
     plan = TrainingPlan(steps=5, batch_size=20)
-    expected, _ = train(start(), plan, x, y, activation="silu", backend=backend)
+    weights = torch.linspace(0, 1, ROWS)
+    options = {"activation": "silu", "backend": backend}
+    expected, _ = train(start(), plan, x, y, rows=torch.arange(0, ROWS, 2), sample_weights=weights, **options)
     wide = np.asfortranarray(np.hstack([x.numpy(), x.numpy()]))
-    other, _ = train(start(), plan, wide[:, :FEATURES], y.numpy()[::-1][::-1], activation="silu", backend=backend)
+    other, _ = train(start(), plan, wide[:, :FEATURES], y.numpy()[::-1][::-1], rows=torch.arange(ROWS)[::2],
+                     sample_weights=torch.stack([weights, weights], dim=1)[:, 0], **options)
     assert_same_bits(expected, other)
 
 
