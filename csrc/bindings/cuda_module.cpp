@@ -57,9 +57,9 @@ using Packed = std::pair<NetworkShape, Address>;
 void climb(const AscentPlan& plan, const Packed& first, const std::optional<Packed>& second, const Parts& parts,
            const std::optional<BasicStepRule<float>>& rule, const Outputs& outputs, std::int64_t count, Address workspace, Address stream) {
   ClimbLaunch launch{};
-  launch.first = {first.first, pointer<const float>(first.second)};
+  launch.network[0] = {first.first, pointer<const float>(first.second)};
   launch.has_second = second.has_value();
-  if (second) launch.second = {second->first, pointer<const float>(second->second)};
+  if (second) launch.network[1] = {second->first, pointer<const float>(second->second)};
   launch.evaluate = !rule.has_value();
   if (rule) launch.rule = *rule;
   launch.count = count;

@@ -24,7 +24,7 @@ inline constexpr int counter_bytes = 256;  // of the workspace, before everythin
 
 template <class S>
 PYBACKDOOR_DEVICE TeamState lay_out_state(const ClimbLaunch& launch, float* memory, int* alive) {
-  const int column = launch.first.shape.dimension * S::seeds;
+  const int column = launch.network[0].shape.dimension * S::seeds;
   TeamState state{};
   const auto take = [&](bool wanted, int size) {
     float* taken = wanted ? memory : nullptr;
@@ -50,7 +50,7 @@ PYBACKDOOR_DEVICE SeedColumns<float> columns_of(const TeamState& state, int dime
 // Reads seed `seed` into `lane`, moved to the nearest point allowed.
 template <class S>
 PYBACKDOOR_DEVICE void bring_in(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed) {
-  const int d = launch.first.shape.dimension;
+  const int d = launch.network[0].shape.dimension;
   const float* anchors = launch.anchors ? launch.anchors : launch.starts;
   for (int r = 0; r < d; ++r) {
     state.point[r * S::seeds + lane] = launch.starts[seed * d + r];
@@ -62,9 +62,26 @@ PYBACKDOOR_DEVICE void bring_in(const ClimbLaunch& launch, const TeamState& stat
   if (!launch.evaluate) project(columns_of<S>(state, d, lane), state.point + lane);
 }
 
+// Inputs of the output layer, and where its weights begin in the packed network; its bias [4] and the input rates follow them.
+template <class S>
+PYBACKDOOR_DEVICE int last_columns(const NetworkShape& shape) {
+  return shape.hidden > 0 ? padded(shape.widths[shape.hidden - 1], S::tile) : padded(shape.dimension, 8);
+}
+template <class S>
+PYBACKDOOR_DEVICE int output_begin(const NetworkShape& shape) {
+  int begin = 0, columns = padded(shape.dimension, 8);
+  for (int layer = 0; layer < shape.hidden; ++layer) {
+    const int rows = padded(shape.widths[layer], S::tile);
+    begin += rows * (columns + 1);
+    columns = rows;
+  }
+  return begin;
+}
+
 // The first layer's input at every seed of the team, into act; padding is 0.
 template <class S>
-PYBACKDOOR_DEVICE void map_inputs(const NetworkShape& shape, const float* rates, const TeamState& state, int lane, float* act) {
+PYBACKDOOR_DEVICE void map_inputs(const NetworkShape& shape, const float* output, const TeamState& state, int lane, float* act) {
+  const float* rates = output + last_columns<S>(shape) + 4;
   for (int r = 0; r < padded(shape.dimension, 8); ++r) {
     float u = r < shape.dimension ? state.point[r * S::seeds + lane] : 0.0f;
     if (shape.curved && r < shape.dimension && rates[r] != 0.0f) u = exp(Vec<float>{rates[r] * u}).v;
@@ -76,7 +93,7 @@ PYBACKDOOR_DEVICE void map_inputs(const NetworkShape& shape, const float* rates,
 template <class S>
 PYBACKDOOR_DEVICE float finish_value(const NetworkShape& shape, const float* output, const TeamMemory& memory, const TeamState& state, int lane,
                                      float* gradient) {
-  const int columns = shape.hidden > 0 ? padded(shape.widths[shape.hidden - 1], S::tile) : padded(shape.dimension, 8);
+  const int columns = last_columns<S>(shape);
   const float* rates = output + columns + 4;
   float value = output[columns];
   if (shape.hidden == 0) {
@@ -101,20 +118,9 @@ PYBACKDOOR_DEVICE float finish_value(const NetworkShape& shape, const float* out
 }
 
 template <class S>
-PYBACKDOOR_DEVICE const float* output_of(const NetworkShape& shape, const float* numbers) {
-  int columns = padded(shape.dimension, 8);
-  for (int layer = 0; layer < shape.hidden; ++layer) {
-    const int rows = padded(shape.widths[layer], S::tile);
-    numbers += rows * (columns + 1);
-    columns = rows;
-  }
-  return numbers;
-}
-
-template <class S>
 PYBACKDOOR_DEVICE void send_out(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed, const SeedState<float>& climbed,
                                 float code) {
-  const int d = launch.first.shape.dimension;
+  const int d = launch.network[0].shape.dimension;
   for (int r = 0; r < d; ++r) launch.points[seed * d + r] = state.best[r * S::seeds + lane];
   launch.values[seed] = climbed.best_value.v;
   launch.objectives[seed] = climbed.best_objective.v;
@@ -124,7 +130,7 @@ PYBACKDOOR_DEVICE void send_out(const ClimbLaunch& launch, const TeamState& stat
 
 template <class S>
 PYBACKDOOR_DEVICE void send_evaluation(const ClimbLaunch& launch, const TeamState& state, int lane, std::int64_t seed, float value) {
-  const int d = launch.first.shape.dimension;
+  const int d = launch.network[0].shape.dimension;
   launch.values[seed] = value;
   for (int r = 0; r < d; ++r) launch.points[seed * d + r] = value == value ? state.gradient[r * S::seeds + lane] : value;
 }
@@ -160,24 +166,16 @@ PYBACKDOOR_DEVICE void make_resident(const Thread& thread, const NetworkShape& s
   for (std::int64_t i = begin + self; i < total; i += all) to[i] = from[i];
 }
 
-// The climb of one team, until no seed is left.
+// The climb of one team, until no seed is left. Resident networks lie in shared memory, the first at its start, the second at `second_begin`.
 template <class S>
-PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launch, const float* first, const float* second, const TeamMemory& memory,
+PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launch, int second_begin, const TeamMemory& memory,
                                   const TeamState& state) {
-  const bool leads = memory.warp == 0;
-  const int lane = thread.lane, d = launch.first.shape.dimension;
-  const NetworkShape &shape = launch.first.shape, &other = launch.second.shape;
-  const float *output = output_of<S>(shape, first), *other_output = launch.has_second ? output_of<S>(other, second) : nullptr;
-  const auto rates_of = [](const NetworkShape& of, const float* end) {
-    return end + (of.hidden > 0 ? padded(of.widths[of.hidden - 1], S::tile) : padded(of.dimension, 8)) + 4;
-  };
+  const int lane = thread.lane, d = launch.network[0].shape.dimension;
+  const bool leads = memory.warp == 0, seated = leads && lane < S::seeds;
   SeedState<float> climbed{{0.0f}, {0.0f}, {0.0f}, {0.0f}};
   std::int64_t seed = -1;
-  bool wants = lane < S::seeds;
-  const bool seated = wants;
-  if (leads && seated) {  // idle lanes compute too: on zeros
-    for (int r = 0; r < d; ++r) state.point[r * S::seeds + lane] = 0.0f;
-  }
+  bool wants = seated;
+  for (int r = 0; seated && r < d; ++r) state.point[r * S::seeds + lane] = 0.0f;  // lanes without a seed compute too
   while (true) {
     if (leads) {
       const std::int64_t taken = next_seed(thread, launch, wants);
@@ -189,27 +187,30 @@ PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launc
       wants = false;
       const unsigned alive = ballot(thread, seed >= 0);
       if (lane == 0) *state.alive = alive != 0;
-      if (seated) map_inputs<S>(shape, rates_of(shape, output), state, lane, memory.act);
     }
-    team_barrier(thread, memory.team, memory.warps);
-    if (*state.alive == 0) return;
-    evaluate_team<S>(thread, shape, first, memory, state.gradient);
     float value = 0.0f, second_value = 0.0f;
-    if (leads && seated) value = finish_value<S>(shape, output, memory, state, lane, state.gradient);
-    if (launch.has_second) {
-      if (leads && seated) map_inputs<S>(other, rates_of(other, other_output), state, lane, memory.act);
+#pragma unroll 1
+    for (int n = 0; n <= launch.has_second; ++n) {
+      const NetworkShape& shape = launch.network[n].shape;
+      const float* numbers = S::Resident ? thread.shared : launch.network[n].numbers;
+      const int begin = S::Resident && n > 0 ? second_begin : 0;
+      const float* output = numbers + begin + output_begin<S>(shape);
+      float* gradient = n == 0 ? state.gradient : state.second;
+      if (seated) map_inputs<S>(shape, output, state, lane, memory.act);
       team_barrier(thread, memory.team, memory.warps);
-      evaluate_team<S>(thread, other, second, memory, state.second);
-      if (leads && seated) second_value = finish_value<S>(other, other_output, memory, state, lane, state.second);
+      if (*state.alive == 0) return;
+      evaluate_team<S>(thread, shape, numbers, begin, memory, gradient);
+      if (!seated) continue;
+      const float answer = finish_value<S>(shape, output, memory, state, lane, gradient);
+      value = n == 0 ? answer : value, second_value = n == 0 ? 0.0f : answer;
     }
-    if (!leads || seed < 0) continue;
-    float code = float(int(Stop::steps_done));
+    if (seed < 0) continue;
     if (launch.evaluate) {
       send_evaluation<S>(launch, state, lane, seed, value);
     } else {
       const SeedColumns<float> columns = columns_of<S>(state, d, lane);
       const Vec<float> error = error_and_gradient(columns, Vec<float>{value}, Vec<float>{second_value});
-      code = advance(columns, launch.rule, climbed, Vec<float>{value}, error).v;
+      const float code = advance(columns, launch.rule, climbed, Vec<float>{value}, error).v;
       if (code == float(int(Stop::going))) continue;
       send_out<S>(launch, state, lane, seed, climbed, code);
     }
@@ -222,46 +223,41 @@ PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launc
 template <class S>
 PYBACKDOOR_DEVICE void climb_block(const Thread& thread, const ClimbLaunch& launch) {
   const AscentPlan& plan = launch.plan;
-  const int d = launch.first.shape.dimension;
-  const PackedSizes sizes = PackedSizes::of(launch.first.shape, S::tile);
-  const PackedSizes others = launch.has_second ? PackedSizes::of(launch.second.shape, S::tile) : PackedSizes{0, 0, 0};
+  const int d = launch.network[0].shape.dimension;
   float* shared = thread.shared;
-  const float *first = launch.first.numbers, *second = launch.second.numbers;
-  if constexpr (S::Resident) {
-    make_resident<S>(thread, launch.first.shape, first, shared);
-    first = shared;
-    shared += padded(int(sizes.numbers), 4);
-    if (launch.has_second) {
-      make_resident<S>(thread, launch.second.shape, second, shared);
-      second = shared;
-      shared += padded(int(others.numbers), 4);
+  int rows = 0, hidden = 0, second_begin = 0;
+  for (int n = 0; n <= launch.has_second; ++n) {
+    const NetworkShape& shape = launch.network[n].shape;
+    const PackedSizes sizes = PackedSizes::of(shape, S::tile);
+    rows = sizes.widest > rows ? sizes.widest : rows, hidden = shape.hidden > hidden ? shape.hidden : hidden;
+    if constexpr (S::Resident) {
+      make_resident<S>(thread, shape, launch.network[n].numbers, shared);
+      shared += sizes.numbers;
+      second_begin = n == 0 ? static_cast<int>(sizes.numbers) : second_begin;
     }
-    block_barrier(thread);
   }
+  if constexpr (S::Resident) block_barrier(thread);
   const int number = thread.warp / plan.team;
   if (number >= plan.teams) return;
-  const int rows = sizes.widest > others.widest ? sizes.widest : others.widest;
-  const int state_floats = TeamState::floats(d, S::seeds, launch.has_second, launch.radii || launch.slopes, launch.slopes);
-  const int slopes = 32 * S::R * S::C, hidden = launch.first.shape.hidden > launch.second.shape.hidden || !launch.has_second
-                                                    ? launch.first.shape.hidden
-                                                    : launch.second.shape.hidden;
-  const int kept = hidden > 0 ? hidden - 1 : 0, near = plan.saved_shared < kept ? plan.saved_shared : kept;
+  const int kept = hidden > 0 ? hidden - 1 : 0, near = plan.saved_shared < kept ? plan.saved_shared : kept, slopes = 32 * S::R * S::C;
+  const std::int64_t team = std::int64_t(thread.block) * plan.teams + number, teams = std::int64_t(plan.blocks) * plan.teams;
+  const auto share = [&](int size) {  // of each team
+    float* mine = shared + number * size;
+    shared += plan.teams * size;
+    return mine;
+  };
   TeamMemory memory;
   memory.team = number, memory.warps = plan.team, memory.warp = thread.warp % plan.team, memory.near = near;
-  int* alive = reinterpret_cast<int*>(shared) + number;
-  shared += 8;
-  memory.act = shared + number * rows * S::seeds;
-  shared += plan.teams * rows * S::seeds;
-  memory.partial = shared + number * plan.team * S::seeds;
-  shared += plan.teams * plan.team * S::seeds;
-  memory.saved = shared + (number * plan.team + memory.warp) * near * slopes;
-  shared += plan.teams * plan.team * near * slopes;
+  int* alive = reinterpret_cast<int*>(share(4));
+  memory.act = share(rows * S::seeds);
+  memory.partial = share(plan.team * S::seeds);
+  memory.saved = share(plan.team * near * slopes) + memory.warp * near * slopes;
   float* far = reinterpret_cast<float*>(static_cast<char*>(launch.workspace) + counter_bytes);
-  const std::int64_t team = std::int64_t(thread.block) * plan.teams + number, teams = std::int64_t(plan.blocks) * plan.teams;
   memory.saved_far = far + (team * plan.team + memory.warp) * (kept - near) * slopes;
   far += teams * plan.team * (kept - near) * slopes;
-  float* state = plan.state_shared ? shared + number * state_floats : far + team * state_floats;
-  climb_team<S>(thread, launch, first, second, memory, lay_out_state<S>(launch, state, alive));
+  const int state_floats = TeamState::floats(d, S::seeds, launch.has_second, launch.radii || launch.slopes, launch.slopes);
+  float* state = plan.state_shared ? share(state_floats) : far + team * state_floats;
+  climb_team<S>(thread, launch, second_begin, memory, lay_out_state<S>(launch, state, alive));
 }
 
 }  // namespace pybackdoor

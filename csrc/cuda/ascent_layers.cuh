@@ -34,12 +34,11 @@ PYBACKDOOR_DEVICE int swizzle_bits(int columns) {
   return (power < 8 ? power : 8) - 1;
 }
 
+// A matrix of a network: `begin` counts from the network's numbers, which then stay recognizable as shared memory to the compiler.
 struct Matrix {
   const float* numbers;
-  int rows, columns, bits;  // bits: swizzle_bits, or 0 in plain memory
-  PYBACKDOOR_DEVICE const float* at4(int row, int group) const {
-    return numbers + std::int64_t(row) * columns + ((group ^ ((row >> 2) & bits)) << 2);
-  }
+  int begin, rows, columns, bits;  // bits: swizzle_bits, or 0 in plain memory
+  PYBACKDOOR_DEVICE const float* at4(int row, int group) const { return numbers + begin + row * columns + ((group ^ ((row >> 2) & bits)) << 2); }
   PYBACKDOOR_DEVICE float at(int row, int column) const { return at4(row, column >> 2)[column & 3]; }
 };
 
@@ -89,14 +88,11 @@ PYBACKDOOR_DEVICE void consume(const Four (&w)[S::R], const float* act, int b, i
 template <class S, bool Backward>
 PYBACKDOOR_DEVICE void multiply(const Matrix& matrix, int first, int inner, const float* act, int lane, Sums<S>& sums) {
   const int a = lane & 7, b = lane >> 3;
-  Four now[S::R], next[S::R];
-  fetch<S, Backward>(matrix, first, a, 0, now);
 #pragma unroll 1
-  for (int k = 0; k < inner; k += 8) {  // inner is a multiple of 8
-    fetch<S, Backward>(matrix, first, a, k + 4, next);
-    consume<S, Backward>(now, act, b, k, sums);
-    if (k + 8 < inner) fetch<S, Backward>(matrix, first, a, k + 8, now);
-    consume<S, Backward>(next, act, b, k + 4, sums);
+  for (int k = 0; k < inner; k += 4) {  // the other warp of the scheduler computes while these weights come
+    Four w[S::R];
+    fetch<S, Backward>(matrix, first, a, k, w);
+    consume<S, Backward>(w, act, b, k, sums);
   }
 }
 
@@ -210,15 +206,16 @@ PYBACKDOOR_DEVICE void input_gradient(const TeamMemory& memory, const Matrix& ma
   }
 }
 
-// partial and gradient for the mapped inputs in act, whose team has passed a barrier since they were written; ends with a barrier.
+// partial and gradient of the network at numbers + begin, for the mapped inputs in act, whose team has passed a barrier since they were written; ends
+// with a barrier.
 template <class S>
-PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& shape, const float* numbers, const TeamMemory& memory,
+PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& shape, const float* numbers, int begin, const TeamMemory& memory,
                                      float* gradient) {
   const int lane = thread.lane, first = memory.warp * S::tile, hidden = shape.hidden;
-  const float* at = numbers;
+  int at = begin;
   int columns = padded(shape.dimension, 8);
   Matrix matrix{};
-  const auto matrix_at = [&](const float* begin, int rows, int wide) { return Matrix{begin, rows, wide, S::Resident ? swizzle_bits(wide) : 0}; };
+  const auto matrix_at = [&](int from, int rows, int wide) { return Matrix{numbers, from, rows, wide, S::Resident ? swizzle_bits(wide) : 0}; };
   Sums<S> sums;
 #pragma unroll 1
   for (int layer = 0; layer < hidden; ++layer) {
@@ -230,7 +227,7 @@ PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& s
 #pragma unroll
       for (int r = 0; r < S::R; ++r)
 #pragma unroll
-        for (int c = 0; c < S::C; ++c) sums.s[r][c] = at[first + 4 * (lane & 7) + 32 * (r / 4) + r % 4];
+        for (int c = 0; c < S::C; ++c) sums.s[r][c] = numbers[at + first + 4 * (lane & 7) + 32 * (r / 4) + r % 4];
       multiply<S, false>(matrix, first, columns, memory.act, lane, sums);
     }
     at += rows;
@@ -242,7 +239,7 @@ PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& s
         if (layer + 1 < hidden)
           activate_own<S, decltype(tag)::value, false>(memory, layer, width, nullptr, first, lane, values);
         else
-          activate_own<S, decltype(tag)::value, true>(memory, layer, width, at, first, lane, values);
+          activate_own<S, decltype(tag)::value, true>(memory, layer, width, numbers + at, first, lane, values);
       });
     }
     if (layer + 1 == hidden) gather_values<S>(thread, memory, values);
@@ -265,7 +262,7 @@ PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& s
     if (mine) store_sums<S>(sums, first, lane, memory.act);
     team_barrier(thread, memory.team, memory.warps);
     const int previous = layer > 1 ? padded(shape.widths[layer - 2], S::tile) : padded(shape.dimension, 8);
-    matrix = matrix_at(matrix.numbers - std::int64_t(wide) * (previous + 1), wide, previous);
+    matrix = matrix_at(matrix.begin - wide * (previous + 1), wide, previous);
   }
   if (hidden > 0) input_gradient<S>(memory, matrix, shape.dimension, lane, gradient);
   team_barrier(thread, memory.team, memory.warps);

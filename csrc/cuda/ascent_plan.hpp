@@ -23,8 +23,8 @@ inline void measure(const AscentRequest& request, AscentPlan& plan) {
   const std::int64_t warps = std::int64_t(plan.teams) * plan.team, slopes = std::int64_t(plan.tile) * plan.seeds;
   const std::int64_t columns = 3 + request.has_second + request.has_anchors + request.has_slopes;
   const std::int64_t state = plan.teams * (columns * request.first.dimension + 2) * plan.seeds;
-  std::int64_t shared = 8 + std::int64_t(plan.teams) * widest * plan.seeds + warps * plan.seeds + warps * near * slopes;
-  if (plan.resident) shared += (first.numbers + 3) / 4 * 4 + (second.numbers + 3) / 4 * 4;
+  std::int64_t shared = 4 * plan.teams + std::int64_t(plan.teams) * widest * plan.seeds + warps * plan.seeds + warps * near * slopes;
+  if (plan.resident) shared += first.numbers + second.numbers;
   if (plan.state_shared) shared += state;
   plan.shared_bytes = static_cast<int>(shared * 4 < (1 << 30) ? shared * 4 : 1 << 30);
   plan.workspace_bytes = 256 + 4 * plan.blocks * (warps * (kept - near) * slopes + (plan.state_shared ? 0 : state));

@@ -1,7 +1,5 @@
 // The CUDA kernels' own source, run on the host (emulated_thread.hpp), against the CPU kernels: values and gradients, whole climbs with every part of
 // the objective, and that neither the layout on the chip nor the neighbours change a bit.
-#include "emulated_thread.hpp"  // before the kernels
-
 #include <random>
 
 #include "check.hpp"
@@ -124,9 +122,9 @@ Climbed emulated(const Case& test, const Inputs& inputs, bool evaluate, int coun
   Climbed out{std::vector<float>(count * d, NAN), std::vector<float>(count, NAN), std::vector<float>(count, NAN),
               std::vector<std::int64_t>(count, -9), std::vector<std::int64_t>(count, -9)};
   ClimbLaunch launch{};
-  launch.first = {request.first, first.data()->x};
+  launch.network[0] = {request.first, first.data()->x};
   launch.has_second = request.has_second;
-  if (test.second) launch.second = {request.second, second.data()->x};
+  if (test.second) launch.network[1] = {request.second, second.data()->x};
   launch.evaluate = evaluate;
   launch.rule = {rule.steps,    float(rule.step_size),   float(rule.decay), float(rule.tolerance),
                  rule.patience, float(rule.improvement), rule.normalised};

@@ -48,7 +48,7 @@ struct AscentPlan {
 };
 
 struct ClimbLaunch {
-  DeviceNetwork first, second;
+  DeviceNetwork network[2];  // the second counts only if there is one
   bool has_second;
   bool evaluate;  // values and gradients at the starts instead of ascents: `points` receives the gradients
   BasicStepRule<float> rule;
