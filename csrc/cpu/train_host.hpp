@@ -55,8 +55,9 @@ struct TrainTask {
 // Called on the calling thread every few hundredths of a second with the steps all networks have done; false stops the training.
 using TrainPoll = std::function<bool(std::int64_t)>;
 
-// Whether the training came to its end; if not, the state is of no use. Networks are dealt out to threads that live for the call; the numbers do not
-// depend on how many there are. Throws std::bad_alloc, std::system_error (no thread could be started) and what `poll` throws.
+// Whether the training came to its end; if not, the state is of no use. Networks are dealt out to threads that live for the call, or, when there are
+// fewer of them, each to a team; the numbers do not depend on how many threads there are. Throws std::bad_alloc, std::system_error (no thread could
+// be started) and what `poll` throws.
 template <class T>
 bool train(const TrainTask<T>& task, InstructionSet set, const TrainPoll& poll);
 
