@@ -17,7 +17,6 @@ from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
 
-
 Row = dict[str, torch.Tensor]
 
 

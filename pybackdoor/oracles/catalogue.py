@@ -21,6 +21,8 @@ ORACLES = Registry("oracle", {
     "hartmann6": "pybackdoor.oracles.hartmann6:Hartmann6",
     "friedman1": "pybackdoor.oracles.friedman1:Friedman1",
     "borehole": "pybackdoor.oracles.borehole:Borehole",
+    "american_call": "pybackdoor.oracles.american:AmericanCall",
+    "american_put": "pybackdoor.oracles.american:AmericanPut",
     "european_call": "pybackdoor.oracles.european_vanilla:EuropeanCall",
     "european_put": "pybackdoor.oracles.european_vanilla:EuropeanPut",
     "barrier_down_in_call": "pybackdoor.oracles.single_barriers:DOWN_IN_CALL",

@@ -6,11 +6,21 @@ scalar rest: every problem takes the same instructions wherever it lies in a bat
 
 from __future__ import annotations
 
+import numpy as np
+
 from pybackdoor.oracles.compiled import scalar
 
 BLOCK = 64
 
 OK, NOT_FINITE = 0, 1  # codes of EvaluationStatus
+
+
+@scalar
+def cache_lines(count):  # type: ignore[no-untyped-def]
+    """An uninitialized array of `count` numbers that begins on a cache line, so that no vector lies across two."""
+    memory = np.empty(count + 8)
+    first = (8 - (memory.ctypes.data // 8) % 8) % 8
+    return memory[first:first + count]
 
 
 @scalar

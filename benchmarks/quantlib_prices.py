@@ -1,0 +1,72 @@
+"""QuantLib's prices at rows of features: for the comparisons in benchmarks and tests. One call prices one row, as its Python users do it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import QuantLib as ql
+import torch
+
+DAYS = 365  # maturities are whole days
+
+
+class Market:
+    """A Black-Scholes-Merton process whose four quotes are moved from row to row."""
+
+    def __init__(self) -> None:
+        self.today = ql.Date(2, 1, 2025)
+        ql.Settings.instance().evaluationDate = self.today
+        day = ql.Actual365Fixed()
+        self.spot, self.rate, self.dividend, self.volatility = (ql.SimpleQuote(value) for value in (100.0, 0.05, 0.0, 0.2))
+        flat = [ql.YieldTermStructureHandle(ql.FlatForward(self.today, ql.QuoteHandle(quote), day)) for quote in (self.dividend, self.rate)]
+        smile = ql.BlackVolTermStructureHandle(ql.BlackConstantVol(self.today, ql.NullCalendar(), ql.QuoteHandle(self.volatility), day))
+        self.dividends, self.rates = flat
+        self.process = ql.BlackScholesMertonProcess(ql.QuoteHandle(self.spot), *flat, smile)
+
+    def move(self, spot: float, volatility: float, rate: float, dividend: float) -> None:
+        self.spot.setValue(spot)
+        self.volatility.setValue(volatility)
+        self.rate.setValue(rate)
+        self.dividend.setValue(dividend)
+
+    def date(self, maturity: float) -> Any:
+        return self.today + round(maturity * DAYS)
+
+
+def american_puts(points: torch.Tensor, scheme: Any) -> torch.Tensor:
+    """Prices at rows (spot, strike, volatility, maturity, rate, dividend) by the engine QdFp."""
+    market = Market()
+    engine = ql.QdFpAmericanEngine(market.process, scheme)
+
+    def price(row: list[float]) -> float:
+        spot, strike, volatility, maturity, rate, dividend = row
+        market.move(spot, volatility, rate, dividend)
+        option = ql.VanillaOption(ql.PlainVanillaPayoff(ql.Option.Put, strike), ql.AmericanExercise(market.today, market.date(maturity)))
+        option.setPricingEngine(engine)
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
+def barriers(points: torch.Tensor, kind: str) -> torch.Tensor:
+    """Prices at rows (spot, strike, barrier, rebate, volatility, maturity, rate, dividend) by the closed form."""
+    market = Market()
+    engine = ql.AnalyticBarrierEngine(market.process)
+    direction, action, right = kind.split("_")
+    barrier_type = getattr(ql.Barrier, direction.title() + action.title())
+    option_type = ql.Option.Call if right == "call" else ql.Option.Put
+
+    def price(row: list[float]) -> float:
+        spot, strike, barrier, rebate, volatility, maturity, rate, dividend = row
+        market.move(spot, volatility, rate, dividend)
+        payoff, exercise = ql.PlainVanillaPayoff(option_type, strike), ql.EuropeanExercise(market.date(maturity))
+        option = ql.BarrierOption(barrier_type, barrier, rebate, payoff, exercise)
+        option.setPricingEngine(engine)
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
+def _each(price: Callable[[list[float]], float], points: torch.Tensor) -> torch.Tensor:
+    return torch.tensor([price(row) for row in points.tolist()], dtype=torch.float64)
