@@ -23,6 +23,8 @@ ORACLES = Registry("oracle", {
     "borehole": "pybackdoor.oracles.borehole:Borehole",
     "american_call": "pybackdoor.oracles.american:AmericanCall",
     "american_put": "pybackdoor.oracles.american:AmericanPut",
+    "heston_call": "pybackdoor.oracles.heston:HestonCall",
+    "heston_put": "pybackdoor.oracles.heston:HestonPut",
     "european_call": "pybackdoor.oracles.european_vanilla:EuropeanCall",
     "european_put": "pybackdoor.oracles.european_vanilla:EuropeanPut",
     "barrier_down_in_call": "pybackdoor.oracles.single_barriers:DOWN_IN_CALL",
