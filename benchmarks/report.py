@@ -14,8 +14,8 @@ from typing import Any
 
 def rows(report: dict[str, Any]) -> Iterator[str]:
     """The lines of one file's report."""
-    machine = report.get("machine_info", {}).get("cpu", {})
-    yield f"{machine.get('brand_raw', 'unknown processor')}, {report.get('datetime', '')[:10]}, commit {report.get('commit_info', {}).get('id', '?')[:9]}"
+    processor = report.get("machine_info", {}).get("cpu", {}).get("brand_raw", "unknown processor")
+    yield f"{processor}, {report.get('datetime', '')[:10]}, commit {report.get('commit_info', {}).get('id', '?')[:9]}"
     groups: dict[str, list[dict[str, Any]]] = {}
     for benchmark in report["benchmarks"]:
         groups.setdefault(benchmark["group"] or "", []).append(benchmark)
