@@ -1,7 +1,8 @@
 """What the oracle would say at rows that were not checked, from those that were.
 
-The robust network's error at the checked rows of a region is carried to its other rows in two ways, a ridge regression linear in the features and the
-mean of the nearest checked rows; the one with the smaller leave-one-out error is used.
+The oracle's values at the checked rows of a region are carried to its other rows in four ways: by a ridge regression linear in the features or the
+mean of the nearest checked rows, of the robust network's error or, should that network have learned the wrong labels, of the values themselves. The
+way with the smallest leave-one-out error is used.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ def predict(
     """
     known = checks.known[rows]
     place = (checks.samples.unit[rows] - center) / radius  # [R, d]
-    target = (checks.truth - checks.samples.y + residuals)[rows[known]]  # oracle - robust network [C]
-    corrections = [_linear(place, place[known], target), _nearest(place, place[known], target)]
-    correction, left_out = min(corrections, key=lambda pair: _deviation(pair[1]))
+    network = (checks.samples.y - residuals)[rows]  # [R]
+    options = []
+    for base in (network, torch.zeros_like(network)):
+        target = checks.truth[rows[known]] - base[known]  # [C]
+        options += [(base + values, left_out) for values, left_out in (_linear(place, place[known], target), _nearest(place, place[known], target))]
+    predicted, left_out = min(options, key=lambda pair: _deviation(pair[1]))
     deviation = _deviation(left_out)
-    errors = torch.where(known, checks.disagreements[rows], residuals[rows] - correction)
+    errors = torch.where(known, checks.disagreements[rows], checks.samples.y[rows] - predicted)
     rejected = checks.rejected(tolerance)[rows]
     typical = float(checks.disagreements[rows][rejected].abs().median()) if bool(rejected.any()) else 0.0
     threshold = torch.clamp(tolerance[rows], min=max(FAINT * typical, CERTAIN * deviation))
