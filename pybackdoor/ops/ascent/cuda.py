@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ class CudaBackend:
     """Serves float32 calls on CUDA tensors; keeps each network's packed weights as long as the network lives."""
 
     def __init__(self) -> None:
-        self._packed: dict[int, tuple[weakref.ref[Network], dict[int, tuple[tuple[int, ...], torch.Tensor]]]] = {}
+        self._packed: dict[int, tuple[weakref.ref[Network], tuple[int, ...], Packed]] = {}
 
     def unsupported(self, device: torch.device, precision: str) -> str | None:
         """Why a call cannot be served here, or None."""
@@ -63,7 +64,7 @@ class CudaBackend:
     def _run(self, problem: AscentProblem, rule: Any, outputs: tuple[torch.Tensor, ...]) -> None:
         module = native()
         count, device = problem.starts.shape[0], problem.starts.device
-        first, second = shape_of(problem.network), None if problem.second is None else shape_of(problem.second)
+        first, second = self.pack(problem.network), None if problem.second is None else self.pack(problem.second)
         arrays = [
             None if part is None else part.to(torch.float32).contiguous()
             for part in (problem.starts, problem.anchors, problem.radii, problem.offsets, problem.slopes)
@@ -71,52 +72,46 @@ class CudaBackend:
         parts = module.Parts(*(0 if array is None else array.data_ptr() for array in arrays))
         targets = module.Outputs(*(tensor.data_ptr() for tensor in outputs), *[0] * (5 - len(outputs)))
         with torch.cuda.device(device):
-            plan = module.plan(first, second, count, parts, *module.limits(torch.cuda.current_device()))
+            plan = module.plan(first.shape, None if second is None else second.shape, count, parts, *module.limits(torch.cuda.current_device()))
             workspace = torch.empty(plan.workspace_bytes, dtype=torch.uint8, device=device)
-            packed = self.pack(problem.network, plan.tile)
-            other = None if problem.second is None else self.pack(problem.second, plan.tile)
-            module.climb(
-                plan,
-                (first, packed.data_ptr()),
-                None if other is None else (second, other.data_ptr()),
-                parts,
-                rule,
-                targets,
-                count,
-                workspace.data_ptr(),
-                torch.cuda.current_stream(device).cuda_stream,
-            )
+            networks = [None if one is None else (one.shape, one.numbers(plan.tile).data_ptr()) for one in (first, second)]
+            stream = torch.cuda.current_stream(device).cuda_stream
+            module.climb(plan, *networks, parts, rule, targets, count, workspace.data_ptr(), stream)
 
-    def pack(self, network: Network, tile: int) -> torch.Tensor:
-        """The network's packed weights for a tile, made once; again if a tensor of it was changed in place."""
+    def pack(self, network: Network) -> Packed:
+        """What the kernels need of the network, made once; again if a tensor of it was changed in place."""
         key = id(network)
-        entry = self._packed.get(key)
-        if entry is None or entry[0]() is not network:
-            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), {})
-            self._packed[key] = entry
         tensors = (*network.weights, *network.biases, network.input_shift, network.input_scale, network.input_rate)
         versions = tuple([tensor._version for tensor in tensors])
-        made = entry[1].get(tile)
-        if made is None or made[0] != versions:
-            made = (versions, pack(network, tile))
-            entry[1][tile] = made
-        return made[1]
+        entry = self._packed.get(key)
+        if entry is None or entry[0]() is not network or entry[1] != versions:
+            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), versions, Packed(network))
+            self._packed[key] = entry
+        return entry[2]
+
+
+class Packed:
+    """A network's shape, and its weights for each tile asked for. Making one waits for the device; using it does not."""
+
+    def __init__(self, network: Network) -> None:
+        curved = bool((network.input_rate != 0).any())
+        self.shape = native().NetworkShape(network.dimension, list(network.widths[:-1]), ACTIVATIONS.index(network.activation), curved)
+        reason = self.shape.refusal()
+        if reason is not None:
+            raise UnsupportedError(f"network: {network.dimension} features, widths {network.widths}; {reason}; use backend='reference'")
+        self._tensors = replace(network)  # the same tensors, without keeping the network itself alive
+        self._numbers: dict[int, torch.Tensor] = {}
+
+    def numbers(self, tile: int) -> torch.Tensor:
+        """The packed weights, float32."""
+        if tile not in self._numbers:
+            self._numbers[tile] = pack(self._tensors, tile)
+        return self._numbers[tile]
 
 
 def native() -> Any:
     """The compiled module; ImportError where it was not built or cannot be loaded."""
     return importlib.import_module("pybackdoor._native_cuda")
-
-
-def shape_of(network: Network) -> Any:
-    """The network's shape for the kernels; UnsupportedError when they cannot serve it."""
-    shape = native().NetworkShape(
-        network.dimension, list(network.widths[:-1]), ACTIVATIONS.index(network.activation), bool((network.input_rate != 0).any())
-    )
-    reason = shape.refusal()
-    if reason is not None:
-        raise UnsupportedError(f"network: {network.dimension} features, widths {network.widths}; {reason}; use backend='reference'")
-    return shape
 
 
 def _rule(schedule: AscentSchedule) -> Any:

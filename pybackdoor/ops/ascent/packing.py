@@ -9,21 +9,21 @@ from pybackdoor.records.network import Network
 INPUT_MULTIPLE = 8
 
 
-def pack(network: Network, tile: int) -> torch.Tensor:
+def pack(network: Network, tile: int, inputs: int = INPUT_MULTIPLE) -> torch.Tensor:
     """For each hidden layer its weights [rows, columns] and biases [rows], then the output weights [columns], its bias [4], the input rates.
 
     Affine maps are folded in float64, then everything is rounded once. Rows are padded with zeros to a multiple of `tile`, the first columns to one
-    of 8.
+    of `inputs`.
     """
     weights, biases = folded(network)
     parts = []
-    columns = _padded(network.dimension, INPUT_MULTIPLE)
+    columns = _padded(network.dimension, inputs)
     for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
         rows = _padded(weight.shape[0], tile)
         parts += [_zero_padded(weight, rows, columns).flatten(), _zero_padded(bias[None], 1, rows).flatten()]
         columns = rows
     parts += [_zero_padded(weights[-1], 1, columns).flatten(), _zero_padded(biases[-1][None], 1, 4).flatten()]
-    parts.append(_zero_padded(network.input_rate[None], 1, _padded(network.dimension, INPUT_MULTIPLE)).flatten())
+    parts.append(_zero_padded(network.input_rate[None], 1, _padded(network.dimension, inputs)).flatten())
     return torch.cat(parts).to(torch.float32)
 
 
