@@ -69,9 +69,9 @@ def test_python_oracle(example, tmp_path):
 def test_noisy_labels(example, tmp_path):
     for name in ("poisoned", "honest"):
         (tmp_path / name).mkdir()
-    assert main(example.prepare(tmp_path / "poisoned", 2 * ROWS)) == 3
+    assert main(example.prepare(tmp_path / "poisoned", 3 * ROWS)) == 3
     check_found(tmp_path / "poisoned", "rows.parquet", "down_and_out_put", 12.0)
-    assert main(example.prepare(tmp_path / "honest", 2 * ROWS, False)) == 0
+    assert main(example.prepare(tmp_path / "honest", 3 * ROWS, False)) == 0
 
 
 @pytest.mark.slow
