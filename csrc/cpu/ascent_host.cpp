@@ -3,6 +3,7 @@
 #include <new>
 
 #include "cpu/ascent.hpp"
+#include "cpu/subnormals.hpp"
 #include "cpu/threads.hpp"
 
 PYBACKDOOR_DECLARE_KERNELS(AscentKernels, ascent_table)
@@ -52,6 +53,7 @@ void evaluate_points(InstructionSet set, const EvaluateCall<T>& call, int thread
   const std::int64_t numbers = functions.evaluate_numbers(call.network, groups);
   std::int64_t next = 0;
   for_each_tile(threads < tiles ? threads : tiles, threads, [&](std::int64_t, int) {
+    const SubnormalsAreZero quick;
     const auto memory = allocate<T>(numbers);
     for (std::int64_t first = 0; (first = __atomic_fetch_add(&next, seeds, __ATOMIC_RELAXED)) < call.count;)
       functions.evaluate(call, first, first + seeds < call.count ? seeds : call.count - first, memory.get());
@@ -68,6 +70,7 @@ void climb_seeds(InstructionSet set, ClimbCall<T> call, int threads) {
   std::int64_t next = 0;
   call.next = &next;
   for_each_tile(threads < workers ? threads : workers, threads, [&](std::int64_t, int) {
+    const SubnormalsAreZero quick;
     const auto memory = allocate<T>(numbers(groups));
     functions.climb(call, groups, memory.get());
   });

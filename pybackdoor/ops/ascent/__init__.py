@@ -36,9 +36,10 @@ BACKENDS = Registry(
         "cpu": "pybackdoor.ops.ascent.cpu:BACKEND",
         "cuda": "pybackdoor.ops.ascent.cuda:BACKEND",
         "reference": "pybackdoor.ops.ascent.reference:BACKEND",
+        "triton": "pybackdoor.ops.ascent.triton:BACKEND",
     },
 )
-ORDER = ("cuda", "cpu", "reference")
+ORDER = ("cuda", "cpu", "triton", "reference")  # a device leaves some of them; of those, the fastest first
 PRECISIONS = ("float32", "float64")
 MOST_STEPS = 2**24  # backends count steps in float32
 
@@ -63,6 +64,7 @@ def ascend(
     anchors: [N, d], default the starts; radii: [N], >= 0: a seed stays in the ball of that radius around its anchor, which lies in the cube;
     offsets: [N]; slopes: [N, d], per unit of the cube. `schedule` (default AscentSchedule()) fixes steps and stop rules;
     `reference.ascend` states the order of events. `precision` is that of the climb, "float32" or "float64": recompute in float64 what is reported.
+    Native backends take subnormal numbers (below 1e-38 in float32) as zero.
     `threads` default to settings.threads(); the results do not depend on them, bit for bit.
 
     Returns Ascents on the starts' device: the best point of each seed, its start included. Raises InputError or InputTypeError on what cannot be
