@@ -16,7 +16,7 @@ THREE = Planted([[0.2, 0.3], [0.75, 0.7], [0.8, 0.15]], [1.0, -0.8, 0.6])
 WAYS = [("plain", "secant", False), ("trust_region", "oracle", False), ("trust_region", "secant", False), ("trust_region", "none", True)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(budget=st.integers(1, 150), gradient_cost=st.sampled_from([0.0, 0.3, 1.0, 4.0]), way=st.sampled_from(WAYS), wrapped=st.integers(0, 2))
 def test_no_budget_is_exceeded(budget: int, gradient_cost: float, way: tuple[str, str, bool], wrapped: int) -> None:
     method, slopes, pseudo = way
