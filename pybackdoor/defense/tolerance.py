@@ -12,6 +12,7 @@ from pybackdoor.records import LabelTolerance
 
 FALSE_ALARM = 1e-3  # accepted chance that an honest, normally distributed label error is rejected anywhere in the audit
 QUANTILE = 0.85  # of the random rows: up to 15 % wrong labels do not move it
+MOST = 3.0  # times the overall tolerance that a row's own may reach: beyond it the scatter around the row is itself a suspicion
 FLOOR = 1e-3  # of the labels' own spread: a smaller disagreement could not matter
 
 
@@ -36,7 +37,7 @@ def label_tolerances(
     With a declared standard deviation `label_error`: that many normal deviations that the chance of one false alarm in all checks is 0.1 %.
     Without: the same number of deviations, the deviation read from the 85 % quantile of |disagreements|, which no minority of wrong labels can move;
     and a row's own tolerance is as many times the scatter around it as the same quantile of |disagreement| / scatter says the scatter is label noise
-    (nothing at all, where the labels are exact and the scatter is the network's).
+    (nothing at all, where the labels are exact and the scatter is the network's), up to three times the overall tolerance.
     """
     deviations = float(norm.isf(FALSE_ALARM / (2 * max(checks, 1))))
     known = torch.isfinite(disagreements)
@@ -56,7 +57,7 @@ def label_tolerances(
     spread = _robust_spread(labels)
     floor = FLOOR * spread
     overall = LabelTolerance(value, how) if value >= floor else LabelTolerance(floor, f"{FLOOR:g} of the labels' spread, which is more than {how}")
-    return Tolerances(overall, torch.clamp(deviations * share * scatter, min=overall.value), spread)
+    return Tolerances(overall, torch.clamp(deviations * share * scatter, min=overall.value, max=MOST * overall.value), spread)
 
 
 def _deviation(errors: torch.Tensor) -> float:
