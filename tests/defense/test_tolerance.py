@@ -51,7 +51,7 @@ def test_noisier_places_get_a_larger_tolerance() -> None:
 
 
 def test_scatter_that_poison_makes_around_itself_excuses_no_label() -> None:
-    scatter = torch.where(torch.arange(COUNT) < 200, 8.0, 0.5).double()  # as measured around 200 labels shifted by 20
+    scatter = torch.where(torch.arange(COUNT) >= COUNT - 200, 8.0, 0.5).double()  # as measured around 200 labels shifted by 20
     tolerances = label_tolerances(drawn(0.5 * normal(COUNT, 6)), LABELS, scatter, label_error=None, checks=500)
     assert float(tolerances.rows.max()) == pytest.approx(3 * tolerances.overall.value)
     assert float(tolerances.rows.max()) < 10.0
