@@ -96,8 +96,8 @@ PYBACKDOOR_HD void project(const SeedColumns<T>& seeds, T* points) {
   }
 }
 
-// direction = (gradient * scale) * factor: the gradient over its length with the sign of the error, or 2 error times the gradient. `scale` is a power of two
-// that keeps squares and quotients in range.
+// direction = (gradient * scale) * factor: the gradient over its length with the sign of the error, or 2 error times the gradient. `scale` is a power
+// of two that keeps squares and quotients in range.
 template <class T>
 struct Direction {
   Vec<T> scale, factor;
