@@ -1,0 +1,121 @@
+"""The Triton backend: equal to the reference in Triton's interpreter, refused with the reason, compiled for sm_90 without a device."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pybackdoor.errors import UnsupportedError
+from pybackdoor.ops.ascent import ascend
+from pybackdoor.ops.ascent.triton import TritonBackend
+from pybackdoor.records import Network
+
+needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+
+NETWORKS = """
+import json, torch
+from pybackdoor.ops.ascent import ascend, value_and_input_gradient
+from pybackdoor.ops.philox import normals, uniforms
+from pybackdoor.records import ACTIVATIONS, AscentSchedule, Network
+
+def network(dimension, widths, activation="silu", seed=0):
+    shapes = [(after, before) for before, after in zip((dimension, *widths), (*widths, 1))]
+    weights = tuple(normals(a * b, seed=seed, purpose="weights", stream=i).reshape(a, b) * (2 / b) ** 0.5 for i, (a, b) in enumerate(shapes))
+    biases = tuple(0.3 * normals(a, seed=seed, purpose="biases", stream=i) for i, (a, _) in enumerate(shapes))
+    shift, scale, rate = (normals(dimension, seed=seed, purpose="input", stream=i) for i in range(3))
+    return Network(weights, biases, activation, 0.3 * shift, scale, torch.where(torch.arange(dimension) % 2 == 0, 0.5 * rate, 0.0), 0.5, 2.0)
+
+def points(count, dimension, stream=0):
+    return uniforms(count * dimension, seed=3, purpose="points", stream=stream).reshape(count, dimension)
+"""
+
+EVALUATE = """
+found = {}
+for activation in ACTIVATIONS:
+    for count, dimension, widths in ((33, 3, (5, 18)), (1, 1, (16,)), (7, 2, ()), (0, 2, (3,))):
+        net, u = network(dimension, widths, activation), points(count, dimension)
+        if count > 2:
+            u[1] = torch.nan
+        out = torch.full((count,), 7.0, dtype=torch.float64), torch.full(u.shape, 7.0, dtype=torch.float64)
+        values, gradients = value_and_input_gradient(net, u.T.contiguous().T, backend="triton", out=out)
+        expected, slopes = value_and_input_gradient(net, u, backend="reference", precision="float64")
+        assert torch.equal(values.isnan(), expected.isnan()) and torch.equal(gradients.isnan(), slopes.isnan())
+        scale = 1 + slopes.nan_to_num().norm(dim=1)
+        error = torch.cat([(values - expected).nan_to_num().abs(), (gradients - slopes).nan_to_num().norm(dim=1) / scale])
+        found[f"{activation} {count} {dimension} {widths}"] = float(error.max()) if count else 0.0
+print(json.dumps(found))
+"""
+
+CLIMB = """
+found = {}
+for direction in ("normalised", "raw"):
+    for parts in (False, True):
+        count, dimension = 37, 3
+        net, starts = network(dimension, (9, 17)), points(count, dimension) * 1.2 - 0.1
+        starts[5] = torch.nan
+        chosen = dict(anchors=points(count, dimension, 1), radii=0.2 * points(count, 1, 2)[:, 0], offsets=points(count, 1, 3)[:, 0],
+                      slopes=points(count, dimension, 4), second=network(dimension, (20,), "tanh", 5)) if parts else {}
+        schedule = AscentSchedule(steps=12, step_size=0.03, direction=direction, patience=3, improvement=1e-2)
+        ours = ascend(net, starts, schedule=schedule, backend="triton", **chosen)
+        theirs = ascend(net, starts, schedule=schedule, backend="reference", precision="float64", **chosen)
+        error = (ours.objectives - theirs.objectives).nan_to_num().abs() / (1 + theirs.objectives.nan_to_num())
+        same = (error < 1e-3) & (ours.status == theirs.status) & (ours.steps == theirs.steps)
+        found[f"{direction} {parts}"] = [int((~same).sum()), len(set(theirs.status.tolist())), int(ours.status[5])]
+none = ascend(network(2, (4,)), points(0, 2), backend="triton")
+still = ascend(network(2, (4,)), points(3, 2), schedule=AscentSchedule(steps=0), backend="triton")
+assert none.points.shape == (0, 2) and still.steps.tolist() == [0, 0, 0]
+print(json.dumps(found))
+"""
+
+
+def interpreted(script: str) -> dict:
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NETWORKS + script], capture_output=True, text=True, env=environment, cwd=root, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@needs_triton
+def test_values_and_gradients_equal_the_reference():
+    found = interpreted(EVALUATE)
+    assert len(found) == 36
+    assert {case: error for case, error in found.items() if error > 2e-5} == {}
+
+
+@needs_triton
+def test_climbs_equal_the_reference():
+    found = interpreted(CLIMB)
+    for case, (apart, statuses, of_nan) in found.items():
+        assert apart <= 1, case  # rounding may stop one seed a step earlier
+        assert statuses >= 3, case
+        assert of_nan == 4, case
+
+
+def line(dimension: int, widths: tuple[int, ...]) -> Network:
+    sizes = (dimension, *widths, 1)
+    weights = tuple(torch.ones(after, before, dtype=torch.float64) for before, after in itertools.pairwise(sizes))
+    zero = torch.zeros(dimension, dtype=torch.float64)
+    return Network(weights, tuple(torch.zeros(size, dtype=torch.float64) for size in sizes[1:]), "relu", zero, zero + 1, zero)
+
+
+@pytest.mark.parametrize(("dimension", "widths"), [(2, (129,)), (65, (4,)), (2, (4,) * 9)])
+def test_networks_that_do_not_fit_are_refused_with_the_reason(dimension, widths):
+    with pytest.raises(UnsupportedError, match="64 features, 8 hidden layers of 128 units"):
+        TritonBackend().pack(line(dimension, widths))
+
+
+def test_cpu_tensors_are_refused_outside_the_interpreter(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(UnsupportedError, match=r"backend 'triton' cannot serve this call: .*(triton is not installed|Triton compiles for CUDA)"):
+        ascend(line(2, (4,)), torch.rand(3, 2, dtype=torch.float64), backend="triton")
