@@ -44,6 +44,7 @@ CASES = [
     *[("relu", width, 4, 8, 64) for width in (256, 512)],
     *[("relu", 64, depth, dimension, 1024) for depth, dimension in ((3, 8), (4, 5), (4, 20))],
     *[(activation, 64, 4, 8, 1024) for activation in ("tanh", "silu", "gelu", "softplus")],
+    ("silu", 64, 4, 8, 64),
 ]
 ODD = [("relu", width, 4, 8, 1024) for width in (50, 100, 200)]
 
