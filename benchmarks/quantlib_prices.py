@@ -68,5 +68,69 @@ def barriers(points: torch.Tensor, kind: str) -> torch.Tensor:
     return _each(price, points)
 
 
+def european_puts(points: torch.Tensor) -> torch.Tensor:
+    """Prices at rows (spot, strike, volatility, maturity, rate, dividend) by the closed form."""
+    market = Market()
+    engine = ql.AnalyticEuropeanEngine(market.process)
+
+    def price(row: list[float]) -> float:
+        spot, strike, volatility, maturity, rate, dividend = row
+        market.move(spot, volatility, rate, dividend)
+        option = ql.EuropeanOption(ql.PlainVanillaPayoff(ql.Option.Put, strike), ql.EuropeanExercise(market.date(maturity)))
+        option.setPricingEngine(engine)
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
+def heston_puts(points: torch.Tensor, *, order: int | None = 144, tolerance: float = 1e-8) -> torch.Tensor:
+    """Prices at rows of `heston.NAMES` by the analytic engine: Gauss-Laguerre of an order, or adaptive (order None) to a relative tolerance."""
+    market = Market()
+    process = ql.HestonProcess(market.rates, market.dividends, ql.QuoteHandle(market.spot), 0.04, 1.0, 0.04, 0.5, -0.5)
+    model = ql.HestonModel(process)
+    engine = ql.AnalyticHestonEngine(model, tolerance, 100_000) if order is None else ql.AnalyticHestonEngine(model, order)
+
+    def price(row: list[float]) -> float:
+        spot, strike, variance, reversion, mean, vol, rho, maturity, rate, dividend = row
+        market.move(spot, 0.2, rate, dividend)
+        model.setParams(ql.Array([mean, reversion, vol, rho, variance]))
+        option = ql.EuropeanOption(ql.PlainVanillaPayoff(ql.Option.Put, strike), ql.EuropeanExercise(market.date(maturity)))
+        option.setPricingEngine(engine)
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
+def cev_puts(points: torch.Tensor) -> torch.Tensor:
+    """Prices at rows (spot, strike, volatility, elasticity, maturity, rate, dividend = rate), by the noncentral chi-square engine."""
+    market = Market()
+
+    def price(row: list[float]) -> float:
+        spot, strike, volatility, elasticity, maturity, rate, _ = row
+        market.move(spot, 0.2, rate, 0.0)
+        engine = ql.AnalyticCEVEngine(spot, volatility * 100 ** (1 - elasticity), elasticity, market.rates)
+        option = ql.VanillaOption(ql.PlainVanillaPayoff(ql.Option.Put, strike), ql.EuropeanExercise(market.date(maturity)))
+        option.setPricingEngine(engine)
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
+def max_calls(points: torch.Tensor) -> torch.Tensor:
+    """Prices at rows of `max_call_two.NAMES` by the engine of Stulz."""
+    one, two = Market(), Market()
+
+    def price(row: list[float]) -> float:
+        spot1, spot2, strike, volatility1, volatility2, rho, maturity, rate, dividend1, dividend2 = row
+        one.move(spot1, volatility1, rate, dividend1)
+        two.move(spot2, volatility2, rate, dividend2)
+        payoff = ql.MaxBasketPayoff(ql.PlainVanillaPayoff(ql.Option.Call, strike))
+        option = ql.BasketOption(payoff, ql.EuropeanExercise(one.date(maturity)))
+        option.setPricingEngine(ql.StulzEngine(one.process, two.process, rho))
+        return float(option.NPV())
+
+    return _each(price, points)
+
+
 def _each(price: Callable[[list[float]], float], points: torch.Tensor) -> torch.Tensor:
     return torch.tensor([price(row) for row in points.tolist()], dtype=torch.float64)

