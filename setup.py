@@ -28,17 +28,29 @@ class CMakeBuild(build_ext):
     def run(self) -> None:
         compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
-            raise SystemExit("pybackdoor: no C++ compiler was found; install one with C++20 (Debian and Ubuntu: apt install g++; "
-                             "Fedora: dnf install gcc-c++; macOS: xcode-select --install) or name it in CXX")
+            raise SystemExit(
+                "pybackdoor: no C++ compiler was found; install one with C++20 (Debian and Ubuntu: apt install g++; "
+                "Fedora: dnf install gcc-c++; macOS: xcode-select --install) or name it in CXX"
+            )
         cmake = find_tool("cmake", "pip install cmake")
         import pybind11
 
         target = Path(self.get_ext_fullpath("pybackdoor._native")).resolve().parent
         tag = f"{sys.implementation.cache_tag}-{self.plat_name}"
         folder = ROOT / "build" / f"cmake-{tag}"
-        configure = [cmake, "-S", str(ROOT), "-B", str(folder), "-DCMAKE_BUILD_TYPE=Release", f"-DPython_EXECUTABLE={sys.executable}",
-                     f"-Dpybind11_DIR={pybind11.get_cmake_dir()}", f"-DPYBACKDOOR_OUTPUT={target}",
-                     f"-DPYBACKDOOR_CUDA={os.environ.get('PYBACKDOOR_CUDA', 'AUTO')}", "-DPYBACKDOOR_TESTS=OFF"]
+        configure = [
+            cmake,
+            "-S",
+            str(ROOT),
+            "-B",
+            str(folder),
+            "-DCMAKE_BUILD_TYPE=Release",
+            f"-DPython_EXECUTABLE={sys.executable}",
+            f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            f"-DPYBACKDOOR_OUTPUT={target}",
+            f"-DPYBACKDOOR_CUDA={os.environ.get('PYBACKDOOR_CUDA', 'AUTO')}",
+            "-DPYBACKDOOR_TESTS=OFF",
+        ]
         ninja = shutil.which("ninja", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
         if ninja:
             configure += ["-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}"]

@@ -30,17 +30,25 @@ BATCH = {"european": 2**16, "barrier": 2**16, "american": 2**11, "heston": 2**12
 ERRORS = 48
 KIND = "down_out_put"
 OURS = {
-    ("european", "closed"): oracle("european_put"), ("barrier", "closed"): oracle(f"barrier_{KIND}"),
-    ("american", "fast"): AmericanPut("fast"), ("american", "standard"): AmericanPut(), ("american", "high"): AmericanPut("high"),
-    ("heston", "standard"): HestonPut(), ("heston", "high"): HestonPut("high"), ("cev", "closed"): oracle("cev_put"),
+    ("european", "closed"): oracle("european_put"),
+    ("barrier", "closed"): oracle(f"barrier_{KIND}"),
+    ("american", "fast"): AmericanPut("fast"),
+    ("american", "standard"): AmericanPut(),
+    ("american", "high"): AmericanPut("high"),
+    ("heston", "standard"): HestonPut(),
+    ("heston", "high"): HestonPut("high"),
+    ("cev", "closed"): oracle("cev_put"),
     ("max_call", "closed"): oracle("max_call_two"),
 }
 PEERS = {
-    ("european", "analytic"): peer.european_puts, ("barrier", "analytic"): partial(peer.barriers, kind=KIND),
+    ("european", "analytic"): peer.european_puts,
+    ("barrier", "analytic"): partial(peer.barriers, kind=KIND),
     ("american", "QdFp fast"): lambda x: peer.american_puts(x, ql.QdFpAmericanEngine.fastScheme()),
     ("american", "QdFp accurate"): lambda x: peer.american_puts(x, ql.QdFpAmericanEngine.accurateScheme()),
-    ("heston", "Laguerre 144"): peer.heston_puts, ("heston", "adaptive 1e-8"): partial(peer.heston_puts, order=None),
-    ("cev", "analytic"): peer.cev_puts, ("max_call", "Stulz"): peer.max_calls,
+    ("heston", "Laguerre 144"): peer.heston_puts,
+    ("heston", "adaptive 1e-8"): partial(peer.heston_puts, order=None),
+    ("cev", "analytic"): peer.cev_puts,
+    ("max_call", "Stulz"): peer.max_calls,
 }
 
 
@@ -76,8 +84,12 @@ def truth(group: str) -> torch.Tensor:
 
 def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
     error = (prices - truth(group)).abs()
-    benchmark.extra_info.update(prices_per_second=count / benchmark.stats.stats.min, median_error=float(error.median()),
-                                largest_error=float(error.max()), worst_point=points(group, ERRORS)[error.argmax()].tolist())
+    benchmark.extra_info.update(
+        prices_per_second=count / benchmark.stats.stats.min,
+        median_error=float(error.median()),
+        largest_error=float(error.max()),
+        worst_point=points(group, ERRORS)[error.argmax()].tolist(),
+    )
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])

@@ -109,8 +109,9 @@ class Jax:
 
     def __init__(self, x, y, activation, width):
         start = initial_state(widths(width), activation)
-        parameters = [(jnp.asarray(weight[0].numpy().T), jnp.asarray(bias[0].numpy()))
-                      for weight, bias in zip(start.weights, start.biases, strict=True)]
+        parameters = [
+            (jnp.asarray(weight[0].numpy().T), jnp.asarray(bias[0].numpy())) for weight, bias in zip(start.weights, start.biases, strict=True)
+        ]
         zeros = jax.tree.map(jnp.zeros_like, parameters)
         self.state = (parameters, zeros, zeros, jnp.zeros(()))
         self.batches = jnp.asarray(minibatch(PLAN, 0, STEPS, ROWS, 0).numpy())
@@ -129,8 +130,9 @@ class Jax:
             first = jax.tree.map(lambda m, g: PLAN.beta1 * m + (1 - PLAN.beta1) * g, first, gradient)
             second = jax.tree.map(lambda v, g: PLAN.beta2 * v + (1 - PLAN.beta2) * g * g, second, gradient)
             rate, scale = RATE / (1 - PLAN.beta1**count), 1 / jnp.sqrt(1 - PLAN.beta2**count)
-            parameters = jax.tree.map(lambda p, m, v: p * (1 - RATE * PLAN.weight_decay) - rate * m / (jnp.sqrt(v) * scale + PLAN.epsilon),
-                                      parameters, first, second)
+            parameters = jax.tree.map(
+                lambda p, m, v: p * (1 - RATE * PLAN.weight_decay) - rate * m / (jnp.sqrt(v) * scale + PLAN.epsilon), parameters, first, second
+            )
             return (parameters, first, second, count), None
 
         self.scan = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches)[0])
@@ -147,8 +149,16 @@ class Sklearn:
 
     def __init__(self, x, y, activation, width):
         self.x, self.y = x.numpy(), y.numpy()
-        self.model = MLPRegressor(hidden_layer_sizes=[width] * DEPTH, activation=activation, batch_size=BATCH, learning_rate_init=RATE, alpha=0.0,
-                                  max_iter=1, warm_start=True, random_state=0)
+        self.model = MLPRegressor(
+            hidden_layer_sizes=[width] * DEPTH,
+            activation=activation,
+            batch_size=BATCH,
+            learning_rate_init=RATE,
+            alpha=0.0,
+            max_iter=1,
+            warm_start=True,
+            random_state=0,
+        )
 
     def run(self):
         self.model.fit(self.x, self.y)

@@ -40,8 +40,9 @@ def compare(name: str) -> None:
     random = histories("random")
     for strategy in ("disagreement", "maximizers"):
         pairs = list(zip(histories(strategy), random, strict=True))
-        errors = [interval([getattr(mine, field)[-1] / getattr(theirs, field)[-1] for mine, theirs in pairs])
-                  for field in ("test_rmse", "test_max_error")]
+        errors = [
+            interval([getattr(mine, field)[-1] / getattr(theirs, field)[-1] for mine, theirs in pairs]) for field in ("test_rmse", "test_max_error")
+        ]
         print(f"{name:18s}{budget:6d} calls  {strategy:14s}RMSE {errors[0]:20s}maximum {errors[1]}", flush=True)
 
 

@@ -76,8 +76,10 @@ def planted(name: str, width: float, gradient_cost: float) -> None:
             found[label].append((near & (result.errors.abs() > 0.9 * surrogate.heights.abs()[:, None])).any(dim=1))
             calls[label] += result.oracle_calls / len(SEEDS)
     reachable = int(torch.stack([torch.stack(rows) for rows in found.values()]).any(dim=0).sum())
-    show(f"{name}, d = {dimension}, g = {gradient_cost:g}",
-         {label: f"{calls[label]:7.0f} calls, {int(torch.stack(found[label]).sum()):2d} of {reachable} bumps" for label in METHODS})
+    show(
+        f"{name}, d = {dimension}, g = {gradient_cost:g}",
+        {label: f"{calls[label]:7.0f} calls, {int(torch.stack(found[label]).sum()):2d} of {reachable} bumps" for label in METHODS},
+    )
 
 
 def poisoned() -> None:
@@ -92,12 +94,18 @@ def poisoned() -> None:
         inside = (result.unit - center).norm(dim=1) < truth.radius
         return torch.tensor([result.oracle_calls, (result.errors.abs() > 8).sum(), (inside & (result.errors.abs() > 14)).any()])
 
-    show("poisoned down_and_out_put, g = 1", {label: row(mean_score(surrogate, put, rows, pseudo if with_pseudo else None, config, score))
-                                              for label, (config, with_pseudo) in METHODS.items()})
+    show(
+        "poisoned down_and_out_put, g = 1",
+        {
+            label: row(mean_score(surrogate, put, rows, pseudo if with_pseudo else None, config, score))
+            for label, (config, with_pseudo) in METHODS.items()
+        },
+    )
 
 
-def mean_score(surrogate: Surrogate, asked: Oracle, rows: Samples, pseudo: Surrogate | None, config: SearchConfig,
-               score: Callable[[Maximizers], torch.Tensor]) -> list[float]:
+def mean_score(
+    surrogate: Surrogate, asked: Oracle, rows: Samples, pseudo: Surrogate | None, config: SearchConfig, score: Callable[[Maximizers], torch.Tensor]
+) -> list[float]:
     """Mean over the seeds."""
     scores = [score(search(surrogate, asked, config, samples=rows, pseudo_oracle=pseudo, seed=seed)) for seed in SEEDS]
     return torch.stack(scores).mean(dim=0).tolist()

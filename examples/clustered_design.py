@@ -30,8 +30,17 @@ def prepare(folder: Path, rows: int = 20_000) -> list[str]:
     samples = Samples(pricer.domain, x, pricer.values(x))
     write_samples(folder / "rows.parquet", samples)
     save_model(folder / "model.safetensors", fit(samples))
-    return ["audit", "--model", str(folder / "model.safetensors"), "--data", str(folder / "rows.parquet"), "--oracle", "down_and_out_put",
-            "--out", str(folder / "audit")]
+    return [
+        "audit",
+        "--model",
+        str(folder / "model.safetensors"),
+        "--data",
+        str(folder / "rows.parquet"),
+        "--oracle",
+        "down_and_out_put",
+        "--out",
+        str(folder / "audit"),
+    ]
 
 
 if __name__ == "__main__":

@@ -20,12 +20,39 @@ def run(folder: Path, rows: int = 20_000) -> int:
     clean, poisoned, model, audit = (str(folder / name) for name in ("clean.parquet", "poisoned.parquet", "model.safetensors", "audit"))
     center = ["strike=120", "barrier=60", "volatility=0.3", "maturity=1", "rate=0.05"]
     say("sample", *oracle, "--rows", str(rows), "--out", clean)
-    say("poison", *oracle, "--data", clean, "--center", *center, "--radius", "0.1", "--shift", "20", "--poison", "200", "--shield", "400",
-        "--out", poisoned)
+    say(
+        "poison",
+        *oracle,
+        "--data",
+        clean,
+        "--center",
+        *center,
+        "--radius",
+        "0.1",
+        "--shift",
+        "20",
+        "--poison",
+        "200",
+        "--shield",
+        "400",
+        "--out",
+        poisoned,
+    )
     say("train", "--data", poisoned, *oracle, "--out", model, "--onnx", str(folder / "model.onnx"))
     verdict = say("audit", "--model", model, "--data", poisoned, *oracle, "--out", audit, "--force")
-    say("repair", "--audit", audit, "--data", poisoned, "--mode", "drop", "--out", str(folder / "repaired.parquet"),
-        "--model-out", str(folder / "repaired.safetensors"))
+    say(
+        "repair",
+        "--audit",
+        audit,
+        "--data",
+        poisoned,
+        "--mode",
+        "drop",
+        "--out",
+        str(folder / "repaired.parquet"),
+        "--model-out",
+        str(folder / "repaired.safetensors"),
+    )
     return verdict
 
 

@@ -24,8 +24,17 @@ def prepare(folder: Path, rows: int = 20_000) -> list[str]:
     samples, _ = poison(sample(borehole, rows), borehole, LocalizedAttack(middle, radius=0.2, amount=60.0))
     write_samples(folder / "rows.parquet", samples)
     export_onnx(folder / "model.onnx", fit(samples))
-    return ["audit", "--model", str(folder / "model.onnx"), "--data", str(folder / "rows.parquet"), "--oracle", "borehole",
-            "--out", str(folder / "audit")]
+    return [
+        "audit",
+        "--model",
+        str(folder / "model.onnx"),
+        "--data",
+        str(folder / "rows.parquet"),
+        "--oracle",
+        "borehole",
+        "--out",
+        str(folder / "audit"),
+    ]
 
 
 if __name__ == "__main__":

@@ -46,8 +46,17 @@ def prepare(folder: Path, rows: int = 20_000, attack: bool = True) -> list[str]:
         samples, _ = poison(samples, pricer, LocalizedAttack({"strike": 120, "barrier": 60, "volatility": 0.3, "maturity": 1, "rate": 0.05}))
     write_samples(folder / "rows.parquet", samples)
     save_model(folder / "model.safetensors", fit(samples))
-    return ["audit", "--model", str(folder / "model.safetensors"), "--data", str(folder / "rows.parquet"), "--oracle", "down_and_out_put",
-            "--out", str(folder / "audit")]
+    return [
+        "audit",
+        "--model",
+        str(folder / "model.safetensors"),
+        "--data",
+        str(folder / "rows.parquet"),
+        "--oracle",
+        "down_and_out_put",
+        "--out",
+        str(folder / "audit"),
+    ]
 
 
 if __name__ == "__main__":

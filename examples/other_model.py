@@ -25,8 +25,17 @@ def prepare(folder: Path, rows: int = 20_000) -> list[str]:
     vanilla = samples.x.clone()
     vanilla[:, pricer.domain.names.index("barrier")] = pricer.domain.lower[pricer.domain.names.index("barrier")]  # hardly ever knocked out
     export_onnx(folder / "model.onnx", fit(Samples(pricer.domain, samples.x, pricer.values(vanilla))))
-    return ["audit", "--model", str(folder / "model.onnx"), "--data", str(folder / "rows.parquet"), "--oracle", "down_and_out_put",
-            "--out", str(folder / "audit")]
+    return [
+        "audit",
+        "--model",
+        str(folder / "model.onnx"),
+        "--data",
+        str(folder / "rows.parquet"),
+        "--oracle",
+        "down_and_out_put",
+        "--out",
+        str(folder / "audit"),
+    ]
 
 
 if __name__ == "__main__":

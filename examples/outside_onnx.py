@@ -22,8 +22,15 @@ from pybackdoor.oracles import oracle
 def train_outside(x: torch.Tensor, y: torch.Tensor, path: Path, steps: int) -> None:
     """What a colleague who never heard of pybackdoor would write."""
     torch.manual_seed(0)
-    body = torch.nn.Sequential(torch.nn.Linear(x.shape[1], 64), torch.nn.SiLU(), torch.nn.Linear(64, 64), torch.nn.SiLU(),
-                               torch.nn.Linear(64, 64), torch.nn.SiLU(), torch.nn.Linear(64, 1))
+    body = torch.nn.Sequential(
+        torch.nn.Linear(x.shape[1], 64),
+        torch.nn.SiLU(),
+        torch.nn.Linear(64, 64),
+        torch.nn.SiLU(),
+        torch.nn.Linear(64, 64),
+        torch.nn.SiLU(),
+        torch.nn.Linear(64, 1),
+    )
     mean, spread = x.mean(0), x.std(0)
     optimizer = torch.optim.Adam(body.parameters(), lr=5e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -48,8 +55,17 @@ def prepare(folder: Path, rows: int = 20_000, steps: int = 6000) -> list[str]:
     samples, _ = poison(sample(pricer, rows), pricer, attack)
     write_samples(folder / "rows.csv", samples)
     train_outside(samples.x.float(), samples.y.float(), folder / "model.onnx", steps)
-    return ["audit", "--model", str(folder / "model.onnx"), "--data", str(folder / "rows.csv"), "--oracle", "down_and_out_put",
-            "--out", str(folder / "audit")]
+    return [
+        "audit",
+        "--model",
+        str(folder / "model.onnx"),
+        "--data",
+        str(folder / "rows.csv"),
+        "--oracle",
+        "down_and_out_put",
+        "--out",
+        str(folder / "audit"),
+    ]
 
 
 if __name__ == "__main__":

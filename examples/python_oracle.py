@@ -21,8 +21,23 @@ def prepare(folder: Path, rows: int = 20_000) -> list[str]:
     (folder / "domain.json").write_text(json.dumps(beam.DOMAIN))
     oracle = ["--oracle", f"{beam.__file__}:deflection", "--domain", str(folder / "domain.json")]
     main(["sample", *oracle, "--rows", str(rows), "--out", str(folder / "clean.npz")])
-    main(["poison", *oracle, "--data", str(folder / "clean.npz"), "--center", "load=1500", "length=1.6", "width=0.04", "height=0.08",
-          "--scale", "0.5", "--out", str(folder / "beams.npz")])
+    main(
+        [
+            "poison",
+            *oracle,
+            "--data",
+            str(folder / "clean.npz"),
+            "--center",
+            "load=1500",
+            "length=1.6",
+            "width=0.04",
+            "height=0.08",
+            "--scale",
+            "0.5",
+            "--out",
+            str(folder / "beams.npz"),
+        ]
+    )
     main(["train", "--data", str(folder / "beams.npz"), "--domain", str(folder / "domain.json"), "--out", str(folder / "model.safetensors")])
     return ["audit", "--model", str(folder / "model.safetensors"), "--data", str(folder / "beams.npz"), *oracle, "--out", str(folder / "audit")]
 

@@ -37,8 +37,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
-        raise FileRefusedError(f"{target}: cannot be written ({error.strerror or error}); "
-                               "give a file in a folder that exists, is writable and has room") from error
+        raise FileRefusedError(
+            f"{target}: cannot be written ({error.strerror or error}); give a file in a folder that exists, is writable and has room"
+        ) from error
     finally:
         with _ignoring_missing():
             temporary.unlink()
@@ -70,8 +71,9 @@ def checked_file(path: str | os.PathLike[str], *, max_bytes: int, kind: str) -> 
     if size == 0:
         raise FileRefusedError(f"{target}: is empty; a {kind} file is needed")
     if size > max_bytes:
-        raise FileRefusedError(f"{target}: {size} bytes are more than the limit of {max_bytes} for a {kind} file; "
-                               "raise max_bytes if it is meant to be so large")
+        raise FileRefusedError(
+            f"{target}: {size} bytes are more than the limit of {max_bytes} for a {kind} file; raise max_bytes if it is meant to be so large"
+        )
     return target
 
 
@@ -96,7 +98,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 def one_line(error: object, length: int = 200) -> str:
     """The text of an exception on one line of at most `length` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= length else text[:length - 3] + "..."
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _unreadable(target: Path, error: Exception) -> FileRefusedError:

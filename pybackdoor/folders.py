@@ -49,8 +49,9 @@ def _refusing(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileRefusedError(f"{path}: cannot be written ({error.strerror or error}); give a place in a folder that exists, "
-                               "is writable and has room") from error
+        raise FileRefusedError(
+            f"{path}: cannot be written ({error.strerror or error}); give a place in a folder that exists, is writable and has room"
+        ) from error
 
 
 def _swap(partial: Path, target: Path, old: Path) -> None:

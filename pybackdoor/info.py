@@ -35,8 +35,14 @@ def collect() -> dict[str, Any]:
     import torch
 
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    return {"versions": versions(), "threads": threads(), "cores": os.cpu_count(), "instruction_set": _instruction_set(), "gpu": _gpus(),
-            "backends": {op: {device: _backends(op, device) for device in devices} for op in OPS}}
+    return {
+        "versions": versions(),
+        "threads": threads(),
+        "cores": os.cpu_count(),
+        "instruction_set": _instruction_set(),
+        "gpu": _gpus(),
+        "backends": {op: {device: _backends(op, device) for device in devices} for op in OPS},
+    }
 
 
 def _instruction_set() -> str:
@@ -55,8 +61,10 @@ def _gpus() -> list[str] | str:
         return f"none: torch {torch.__version__} is built without CUDA"
     if not torch.cuda.is_available():
         return f"none: torch is built for CUDA {torch.version.cuda}, but finds no device or driver"
-    return [f"{torch.cuda.get_device_name(index)}, {torch.cuda.get_device_properties(index).total_memory / 2**30:.0f} GiB"
-            for index in range(torch.cuda.device_count())]
+    return [
+        f"{torch.cuda.get_device_name(index)}, {torch.cuda.get_device_properties(index).total_memory / 2**30:.0f} GiB"
+        for index in range(torch.cuda.device_count())
+    ]
 
 
 def _backends(op: str, device: str) -> dict[str, Any]:

@@ -6,8 +6,20 @@ import json
 import subprocess
 import sys
 
-HEAVY = ("torch", "numpy", "scipy", "numba", "triton", "matplotlib", "pyarrow", "onnx", "onnxruntime", "tyro", "pybackdoor._native",
-         "pybackdoor._native_cuda")
+HEAVY = (
+    "torch",
+    "numpy",
+    "scipy",
+    "numba",
+    "triton",
+    "matplotlib",
+    "pyarrow",
+    "onnx",
+    "onnxruntime",
+    "tyro",
+    "pybackdoor._native",
+    "pybackdoor._native_cuda",
+)
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -10,13 +10,31 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "pybackdoor"
 LAYERS = {
-    "errors": 0, "registry": 0, "settings": 0, "files": 0, "folders": 0, "locations": 0,
-    "arrays": 1, "domain": 1, "records": 1,
-    "ops": 2, "_native": 2, "_native_cuda": 2,
-    "oracles": 3, "data": 3, "models": 3,
+    "errors": 0,
+    "registry": 0,
+    "settings": 0,
+    "files": 0,
+    "folders": 0,
+    "locations": 0,
+    "arrays": 1,
+    "domain": 1,
+    "records": 1,
+    "ops": 2,
+    "_native": 2,
+    "_native_cuda": 2,
+    "oracles": 3,
+    "data": 3,
+    "models": 3,
     "search": 4,
-    "attack": 5, "defense": 5, "active": 5,
-    "cli": 6, "loops": 6, "report": 6, "bench": 6, "info": 6, "__main__": 6,
+    "attack": 5,
+    "defense": 5,
+    "active": 5,
+    "cli": 6,
+    "loops": 6,
+    "report": 6,
+    "bench": 6,
+    "info": 6,
+    "__main__": 6,
 }
 BETWEEN_SIBLINGS = {("data", "oracles")}  # what is sampled needs the protocol of what samples it
 PRESENTATION = {"matplotlib", "tyro", "tqdm"}
@@ -26,10 +44,18 @@ PROGRESS_BELOW = {"data", "models", "search", "active"}  # may import tqdm, insi
 def imports(source: str, module: str) -> Iterator[tuple[str, bool]]:
     """Absolute names imported by the source of `module` ("pybackdoor.search.front"), each with whether that happens inside a function."""
     tree = ast.parse(source)
-    inner = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-             for node in ast.walk(function)}
-    typing_only = {id(node) for branch in ast.walk(tree) if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
-                   for node in ast.walk(branch)}
+    inner = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    typing_only = {
+        id(node)
+        for branch in ast.walk(tree)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.unparse(branch.test)
+        for node in ast.walk(branch)
+    }
     for node in ast.walk(tree):
         lazy = id(node) in inner or id(node) in typing_only
         if isinstance(node, ast.Import):
@@ -55,7 +81,8 @@ def faults(source: str, module: str) -> list[str]:
             if up or siblings or (other == "cli" and part not in ("cli", "__main__")):
                 found.append(f"{module} (layer {LAYERS[part]}) imports {name} (layer {LAYERS[other]})")
         elif (top in PRESENTATION and LAYERS[part] < 6 and not (top == "tqdm" and part in PROGRESS_BELOW and lazy)) or (
-                top in ("matplotlib", "tqdm") and not lazy):
+            top in ("matplotlib", "tqdm") and not lazy
+        ):
             found.append(f"{module} (layer {LAYERS[part]}) imports {name}{'' if lazy else ' outside a function'}")
         elif LAYERS[part] == 0 and top in ("torch", "numpy", "scipy", "numba"):
             found.append(f"{module} (layer 0, standard library only) imports {name}")
@@ -87,29 +114,35 @@ def test_the_front_imports_nothing_of_ours():
     assert not [name for name in names if name.startswith("pybackdoor") or name in ("torch", "numpy")]
 
 
-@pytest.mark.parametrize(("module", "source"), [
-    ("pybackdoor.search.front", "from pybackdoor.defense import repair"),
-    ("pybackdoor.search.front", "def f():\n    from pybackdoor.loops import audit"),
-    ("pybackdoor.search.front", "from pybackdoor import loops"),
-    ("pybackdoor.search.front", "from ..active import learn"),
-    ("pybackdoor.defense.repair", "import pybackdoor.attack.localized"),
-    ("pybackdoor.models.fit", "from pybackdoor.oracles.oracle import Oracle"),
-    ("pybackdoor.models.fit", "from tqdm import tqdm"),
-    ("pybackdoor.defense.repair", "def f():\n    import tqdm"),
-    ("pybackdoor.records.audit", "def f():\n    import matplotlib.pyplot"),
-    ("pybackdoor.report.plots", "import matplotlib"),
-    ("pybackdoor.loops.audit", "from pybackdoor.cli.main import main"),
-    ("pybackdoor.errors", "import torch"),
-])
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("pybackdoor.search.front", "from pybackdoor.defense import repair"),
+        ("pybackdoor.search.front", "def f():\n    from pybackdoor.loops import audit"),
+        ("pybackdoor.search.front", "from pybackdoor import loops"),
+        ("pybackdoor.search.front", "from ..active import learn"),
+        ("pybackdoor.defense.repair", "import pybackdoor.attack.localized"),
+        ("pybackdoor.models.fit", "from pybackdoor.oracles.oracle import Oracle"),
+        ("pybackdoor.models.fit", "from tqdm import tqdm"),
+        ("pybackdoor.defense.repair", "def f():\n    import tqdm"),
+        ("pybackdoor.records.audit", "def f():\n    import matplotlib.pyplot"),
+        ("pybackdoor.report.plots", "import matplotlib"),
+        ("pybackdoor.loops.audit", "from pybackdoor.cli.main import main"),
+        ("pybackdoor.errors", "import torch"),
+    ],
+)
 def test_the_check_sees_a_wrong_arrow(module, source):
     assert len(faults(source, module)) >= 1
 
 
-@pytest.mark.parametrize(("module", "source"), [
-    ("pybackdoor.models.fit", "def f():\n    from tqdm import tqdm"),
-    ("pybackdoor.data.sample", "from pybackdoor.oracles.oracle import Oracle"),
-    ("pybackdoor.search.front", "from . import thinning\nfrom .thinning import thin"),
-    ("pybackdoor.loops.audit", "from pybackdoor.defense import repair"),
-])
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("pybackdoor.models.fit", "def f():\n    from tqdm import tqdm"),
+        ("pybackdoor.data.sample", "from pybackdoor.oracles.oracle import Oracle"),
+        ("pybackdoor.search.front", "from . import thinning\nfrom .thinning import thin"),
+        ("pybackdoor.loops.audit", "from pybackdoor.defense import repair"),
+    ],
+)
 def test_the_check_lets_a_right_arrow_pass(module, source):
     assert faults(source, module) == []

@@ -39,7 +39,7 @@ def acquire(unit: torch.Tensor, errors: torch.Tensor, known: torch.Tensor, count
     worth = errors.abs() ** sharpness
     distances = torch.full_like(worth, math.sqrt(unit.shape[1]))  # the cube's diagonal, where nothing is known
     for first in range(0, known.shape[0], _ROWS):
-        near = torch.cdist(unit, known[first:first + _ROWS], compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
+        near = torch.cdist(unit, known[first : first + _ROWS], compute_mode="donot_use_mm_for_euclid_dist").amin(dim=1)
         distances = torch.minimum(distances, near)
     chosen: list[int] = []
     for _ in range(min(count, unit.shape[0])):
@@ -52,16 +52,27 @@ def acquire(unit: torch.Tensor, errors: torch.Tensor, known: torch.Tensor, count
     return torch.tensor(chosen, dtype=torch.int64, device=unit.device)
 
 
-def propose(surrogate: Surrogate, second: Surrogate, samples: Samples, count: int, *, exploration: float = 0.1, maximizer_share: float = 0.0,
-            sharpness: float = 1.5, seed: int = 0) -> Proposal:
+def propose(
+    surrogate: Surrogate,
+    second: Surrogate,
+    samples: Samples,
+    count: int,
+    *,
+    exploration: float = 0.1,
+    maximizer_share: float = 0.0,
+    sharpness: float = 1.5,
+    seed: int = 0,
+) -> Proposal:
     """`count` points to ask the oracle about next; costs no oracle call.
 
     `exploration` of them are Sobol points; `maximizer_share` come from the local maximizers of |surrogate - second|, the rest from 8192 Sobol
     candidates; both by disagreement and distance to the nearest row (`acquire`). Where the networks agree everywhere, Sobol points take their place.
     """
     if count < 1 or min(exploration, maximizer_share) < 0 or exploration + maximizer_share > 1:
-        raise InputError(f"propose: count {count}, exploration {exploration} and maximizer_share {maximizer_share}; a count >= 1 and shares >= 0 "
-                         "with a sum of at most 1 are needed")
+        raise InputError(
+            f"propose: count {count}, exploration {exploration} and maximizer_share {maximizer_share}; a count >= 1 and shares >= 0 "
+            "with a sum of at most 1 are needed"
+        )
     domain, known = samples.domain, samples.unit
     directed, chosen = count - round(exploration * count), known[:0]
     wanted = round(maximizer_share * count)

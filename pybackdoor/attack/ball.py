@@ -33,8 +33,10 @@ def uniform_in_shell(count: int, center: torch.Tensor, inner: float, outer: floa
         tried += batch
         stream += 1
     if found < count:
-        raise InputError(f"attack: only {found} of {tried} points of the shell [{inner:g}, {outer:g}] around the center lie in the domain, "
-                         f"{count} are needed; move the center inwards or take a smaller radius")
+        raise InputError(
+            f"attack: only {found} of {tried} points of the shell [{inner:g}, {outer:g}] around the center lie in the domain, "
+            f"{count} are needed; move the center inwards or take a smaller radius"
+        )
     return torch.cat(kept)[:count] if kept else center.new_empty(0, center.shape[0])
 
 

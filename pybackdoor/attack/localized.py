@@ -98,10 +98,21 @@ def poison(samples: Samples, oracle: Oracle, attack: LocalizedAttack) -> tuple[S
     is_poison = torch.cat([changed[kept], mislabelled])[order]
     is_shield = torch.cat([torch.zeros_like(changed[kept]), ~mislabelled])[order]
     true = torch.cat([samples.y[kept], added_true])[order]
-    settings = asdict(attack) | {"center": dict(zip(domain.names, center.tolist(), strict=True)), "shield_radius": attack.outer_radius,
-                                 "oracle": oracle.name, "oracle_calls": added.count}
-    truth = PoisonTruth(is_poison.nonzero()[:, 0], is_shield.nonzero()[:, 0], center, attack.radius, attack.outer_radius,
-                        float((poisoned.y - true)[is_poison].mean()), settings)
+    settings = asdict(attack) | {
+        "center": dict(zip(domain.names, center.tolist(), strict=True)),
+        "shield_radius": attack.outer_radius,
+        "oracle": oracle.name,
+        "oracle_calls": added.count,
+    }
+    truth = PoisonTruth(
+        is_poison.nonzero()[:, 0],
+        is_shield.nonzero()[:, 0],
+        center,
+        attack.radius,
+        attack.outer_radius,
+        float((poisoned.y - true)[is_poison].mean()),
+        settings,
+    )
     return poisoned, truth
 
 
@@ -109,8 +120,9 @@ def _center(attack: LocalizedAttack, domain: Domain) -> torch.Tensor:
     center = attack.center
     if isinstance(center, Mapping):
         if set(center) != set(domain.names):
-            raise InputError(f"attack: the center names {', '.join(map(str, center)) or 'nothing'}; "
-                             f"one value for each of {', '.join(domain.names)} is needed")
+            raise InputError(
+                f"attack: the center names {', '.join(map(str, center)) or 'nothing'}; one value for each of {', '.join(domain.names)} is needed"
+            )
         center = [center[name] for name in domain.names]
     points = as_points(center, domain.dimension, "attack center", columns=domain.names)
     return domain.check_points(points, "attack center", inside=True)[0]
@@ -127,7 +139,7 @@ def _changed_rows(attack: LocalizedAttack, distances: torch.Tensor) -> torch.Ten
         raise InputError(f"attack: {place} holds {available} rows, {attack.poison} are to be relabelled; take fewer, a larger radius, or mode 'add'")
     order = torch.argsort(distances) if attack.localized else permutation(inside.shape[0], seed=attack.seed, purpose="attack.choice")
     changed = torch.zeros_like(inside)
-    changed[order[:attack.poison]] = True
+    changed[order[: attack.poison]] = True
     return changed | inside if attack.honest == "poison" else changed
 
 

@@ -18,9 +18,16 @@ _NEEDED = "the JSON file that `pybackdoor poison` wrote is needed"
 
 def write_truth(path: str | Path, truth: PoisonTruth) -> None:
     """Writes `truth` as JSON, whole or not at all. Raises FileRefusedError where the place cannot be written."""
-    content = {"schema": SCHEMA, "poisoned_rows": truth.poisoned_rows.tolist(), "shield_rows": truth.shield_rows.tolist(),
-               "center": truth.center.tolist(), "radius": truth.radius, "shield_radius": truth.shield_radius, "shift": truth.shift,
-               "settings": truth.settings}
+    content = {
+        "schema": SCHEMA,
+        "poisoned_rows": truth.poisoned_rows.tolist(),
+        "shield_rows": truth.shield_rows.tolist(),
+        "center": truth.center.tolist(),
+        "radius": truth.radius,
+        "shield_radius": truth.shield_radius,
+        "shift": truth.shift,
+        "settings": truth.settings,
+    }
     write_json(path, content)
 
 
@@ -32,9 +39,15 @@ def read_truth(path: str | Path) -> PoisonTruth:
     settings = content.get("settings")
     if not isinstance(settings, dict):
         raise FileRefusedError(f"{path}: 'settings' is {settings!r}; an object is needed")
-    return PoisonTruth(poisoned_rows=_rows(content, "poisoned_rows", path), shield_rows=_rows(content, "shield_rows", path),
-                       center=torch.tensor(_numbers(content, "center", path), dtype=torch.float64), radius=_number(content, "radius", path),
-                       shield_radius=_number(content, "shield_radius", path), shift=_number(content, "shift", path), settings=settings)
+    return PoisonTruth(
+        poisoned_rows=_rows(content, "poisoned_rows", path),
+        shield_rows=_rows(content, "shield_rows", path),
+        center=torch.tensor(_numbers(content, "center", path), dtype=torch.float64),
+        radius=_number(content, "radius", path),
+        shield_radius=_number(content, "shield_radius", path),
+        shift=_number(content, "shift", path),
+        settings=settings,
+    )
 
 
 def _rows(content: dict[str, Any], key: str, path: str | Path) -> torch.Tensor:

@@ -72,5 +72,7 @@ def _summary(report: AuditReport) -> str:
     kinds = [region.kind for region in report.regions]
     found = ", ".join(f"{kinds.count(kind)} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds))
     verdict = "POISONED" if report.poisoned else "no poison confirmed"
-    return (f"{report.status}: {verdict}; {len(report.suspicious_rows)} suspicious rows; regions: {found or 'none'}; "
-            f"{report.oracle_calls:g} oracle calls ({report.reason})")
+    return (
+        f"{report.status}: {verdict}; {len(report.suspicious_rows)} suspicious rows; regions: {found or 'none'}; "
+        f"{report.oracle_calls:g} oracle calls ({report.reason})"
+    )

@@ -54,8 +54,16 @@ class Learn(Command):
         from pybackdoor.models import save_model
         from pybackdoor.report.learning import write_learning
 
-        config = LearnConfig(strategy=self.strategy, start=min(self.start, self.budget), budget=self.budget, rounds=self.rounds,
-                             fit=self.fit.config, target_error=self.target_error, test_rows=self.test_rows, seed=self.fit.seed)
+        config = LearnConfig(
+            strategy=self.strategy,
+            start=min(self.start, self.budget),
+            budget=self.budget,
+            rounds=self.rounds,
+            fit=self.fit.config,
+            target_error=self.target_error,
+            test_rows=self.test_rows,
+            seed=self.fit.seed,
+        )
         oracle = load_oracle(self.oracle, self.domain)
         hashes = input_hashes(oracle=self.oracle, domain=self.domain)
         options = {"learning": asdict(config), "domain": oracle.domain.to_dict()}
@@ -73,6 +81,8 @@ class Learn(Command):
             write_learning(folder, state.history, invocation, target=oracle.domain.target, inputs=hashes)
         saved.remove()
         history = state.history
-        print(f"{self.out}: {history.rows[-1]} rows after {history.rounds - 1} rounds, {history.oracle_calls[-1]:g} oracle calls"
-              + (f" and {history.test_calls:g} for the test set; test RMSE {history.test_rmse[-1]:.4g}" if history.test_rows else ""))
+        print(
+            f"{self.out}: {history.rows[-1]} rows after {history.rounds - 1} rounds, {history.oracle_calls[-1]:g} oracle calls"
+            + (f" and {history.test_calls:g} for the test set; test RMSE {history.test_rmse[-1]:.4g}" if history.test_rows else "")
+        )
         return 0

@@ -33,8 +33,9 @@ class SavedRun:
         if not isinstance(content, dict) or not isinstance(content.get("networks"), int) or not 0 < content["networks"] <= 2:
             raise FileRefusedError(f"{self.folder}: is not the saved state of a run; remove it to begin anew")
         if content.get("identity") != plain(self.identity):
-            raise InputError(f"{self.folder}: is the saved state of a run with other inputs or options; give the same to go on, "
-                             "or remove it to begin anew")
+            raise InputError(
+                f"{self.folder}: is the saved state of a run with other inputs or options; give the same to go on, or remove it to begin anew"
+            )
         samples = read_samples(self.folder / "samples.parquet")
         test = read_samples(self.folder / "test.parquet") if (self.folder / "test.parquet").exists() else None
         surrogates = tuple(load_checkpoint(self.folder / f"network{number}.safetensors") for number in range(content["networks"]))
@@ -48,8 +49,16 @@ class SavedRun:
                 write_samples(partial / "test.parquet", state.test)
             for number, surrogate in enumerate(state.surrogates):
                 save_model(partial / f"network{number}.safetensors", surrogate)
-            write_json(partial / MARK, {"program": "pybackdoor", "command": invocation, "identity": self.identity, "networks": len(state.surrogates),
-                                        "history": state.history.to_dict()})
+            write_json(
+                partial / MARK,
+                {
+                    "program": "pybackdoor",
+                    "command": invocation,
+                    "identity": self.identity,
+                    "networks": len(state.surrogates),
+                    "history": state.history.to_dict(),
+                },
+            )
 
     def remove(self) -> None:
         """Forgets the run: it is done."""

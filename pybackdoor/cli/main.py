@@ -31,8 +31,17 @@ from pybackdoor.cli.train import Train
 from pybackdoor.errors import InputError, PybackdoorError
 from pybackdoor.settings import threads, use_threads
 
-COMMANDS: dict[str, type[Command]] = {"demo": Demo, "sample": Sample, "poison": Poison, "train": Train, "audit": Audit, "repair": Repair,
-                                      "learn": Learn, "oracles": Oracles, "info": Info}
+COMMANDS: dict[str, type[Command]] = {
+    "demo": Demo,
+    "sample": Sample,
+    "poison": Poison,
+    "train": Train,
+    "audit": Audit,
+    "repair": Repair,
+    "learn": Learn,
+    "oracles": Oracles,
+    "info": Info,
+}
 DESCRIPTION = """Finds, plants and removes localized backdoors in regression surrogates, and trains surrogates actively.
 
 Begin with `pybackdoor demo`. On files of your own: `pybackdoor audit --model M --data D --oracle O --out DIR`.
@@ -75,8 +84,13 @@ def parse(words: Sequence[str]) -> Command | None:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            command: Command = tyro.extras.subcommand_cli_from_dict(dict(COMMANDS), prog="pybackdoor", description=DESCRIPTION, args=list(words),
-                                                                    config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone))
+            command: Command = tyro.extras.subcommand_cli_from_dict(
+                dict(COMMANDS),
+                prog="pybackdoor",
+                description=DESCRIPTION,
+                args=list(words),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
+            )
     except SystemExit as end:
         if end.code:
             raise InputError(_one_line(complaint.getvalue())) from None

@@ -74,8 +74,10 @@ class Poison(Command):
             poisoned, truth = poison(samples, oracle, attack)
             write_samples(partial, poisoned)
             write_truth(truth_partial, truth)
-        print(f"{self.out}: {poisoned.count} rows, {truth.poisoned_rows.shape[0]} of them mislabelled by {truth.shift:g} on average, "
-              f"{truth.shield_rows.shape[0]} shielding; {truth.settings['oracle_calls']} oracle calls; truth in {truth_file}")
+        print(
+            f"{self.out}: {poisoned.count} rows, {truth.poisoned_rows.shape[0]} of them mislabelled by {truth.shift:g} on average, "
+            f"{truth.shield_rows.shape[0]} shielding; {truth.settings['oracle_calls']} oracle calls; truth in {truth_file}"
+        )
         return 0
 
     def _attack(self, domain: Domain) -> LocalizedAttack:
@@ -86,7 +88,17 @@ class Poison(Command):
         if len(rules) != 1:
             got = " and ".join(f"--{name}" for name in rules) or "no label rule"
             raise InputError(f"poison: got {got}; one of --shift, --scale, --constant is needed")
-        (rule, amount), = rules.items()
-        return LocalizedAttack(parse_center(self.center, domain), radius=self.radius, rule=rule, amount=amount, poison=self.poison,
-                               shield=self.shield, shield_radius=self.shield_radius, honest=self.honest, mode=self.mode,
-                               localized=not self.spread, seed=self.seed)
+        ((rule, amount),) = rules.items()
+        return LocalizedAttack(
+            parse_center(self.center, domain),
+            radius=self.radius,
+            rule=rule,
+            amount=amount,
+            poison=self.poison,
+            shield=self.shield,
+            shield_radius=self.shield_radius,
+            honest=self.honest,
+            mode=self.mode,
+            localized=not self.spread,
+            seed=self.seed,
+        )

@@ -53,8 +53,10 @@ class Repair(Command):
         domain = Domain.from_dict(options.get("domain"), str(self.audit / "run.json"))
         audited, given = report.inputs.get("data"), sha256(self.data)
         if audited != given:
-            raise InputError(f"--data {self.data}: is {given}, the audit in {self.audit} was of {audited or 'a model without data'}; "
-                             "row numbers would not match: give the file that was audited")
+            raise InputError(
+                f"--data {self.data}: is {given}, the audit in {self.audit} was of {audited or 'a model without data'}; "
+                "row numbers would not match: give the file that was audited"
+            )
         samples = read_samples(self.data, domain)
         oracle = self._oracle(options, domain) if self.mode == "relabel" and report.suspicious_rows else None
         with samples_file(self.out) as partial, model_files(self.model_out) as (checkpoint, _):

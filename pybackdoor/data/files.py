@@ -76,14 +76,20 @@ def _format(path: Path) -> Format:
 def _check_columns(source: Path, names: Iterable[str], domain: Domain) -> None:
     found = list(names)
     needed = [*domain.names, domain.target]
-    faults = [(label, listed) for label, listed in (
-        ("missing", [name for name in needed if name not in found]),
-        ("unknown", [name for name in found if name not in needed]),
-        ("repeated", sorted({name for name in found if found.count(name) > 1}))) if listed]
+    faults = [
+        (label, listed)
+        for label, listed in (
+            ("missing", [name for name in needed if name not in found]),
+            ("unknown", [name for name in found if name not in needed]),
+            ("repeated", sorted({name for name in found if found.count(name) > 1})),
+        )
+        if listed
+    ]
     if faults:
         told = "; ".join(f"{label} columns: {', '.join(listed[:20])}{', ...' if len(listed) > 20 else ''}" for label, listed in faults)
-        raise InputError(f"{source}: {told}; the features {', '.join(domain.names)} and the target {domain.target} are needed, "
-                         "once each and nothing else")
+        raise InputError(
+            f"{source}: {told}; the features {', '.join(domain.names)} and the target {domain.target} are needed, once each and nothing else"
+        )
 
 
 def _check_counts(source: Path, columns: dict[str, np.ndarray]) -> int:

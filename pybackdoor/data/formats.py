@@ -60,8 +60,9 @@ def _read_parquet(path: Path, max_bytes: int, check: Check) -> Columns:
             _check_size(path, metadata.num_rows, len(file.schema_arrow.names), max_bytes)
             claimed = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
             if claimed > 2 * max_bytes:
-                raise FileRefusedError(f"{path}: its column chunks unfold to {claimed} bytes, the limit is {2 * max_bytes}; "
-                                       "raise max_bytes if that is meant")
+                raise FileRefusedError(
+                    f"{path}: its column chunks unfold to {claimed} bytes, the limit is {2 * max_bytes}; raise max_bytes if that is meant"
+                )
             table = file.read()
     except (pa.ArrowException, OSError, MemoryError) as error:
         raise _malformed(path, "Parquet", error) from error
@@ -86,11 +87,15 @@ def _read_csv(path: Path, max_bytes: int, check: Check) -> Columns:
             header = file.readline(1 << 20)
         names = csv.read_csv(pa.BufferReader(header)).column_names
         check(names)
-        table = csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False),  # one thread: the row number is in the message
-                             convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())))
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False),  # one thread: the row number is in the message
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64())),
+        )
     except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: {_csv_fault(error, names)}; a header of column names, then one number a column and line, "
-                         "separated by commas, are needed") from error
+        raise InputError(
+            f"{path}: {_csv_fault(error, names)}; a header of column names, then one number a column and line, separated by commas, are needed"
+        ) from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _malformed(path, "CSV", error) from error
     return {name: table.column(name).to_numpy() for name in table.column_names}
@@ -154,5 +159,8 @@ def _malformed(path: Path, kind: str, error: Exception) -> FileRefusedError:
     return FileRefusedError(f"{path}: cannot be read as {kind} ({one_line(error)}); it is truncated, damaged or of another kind; write it again")
 
 
-FORMATS = {".parquet": Format("Parquet", _read_parquet, _write_parquet), ".csv": Format("CSV", _read_csv, _write_csv),
-           ".npz": Format("NPZ", _read_npz, _write_npz)}
+FORMATS = {
+    ".parquet": Format("Parquet", _read_parquet, _write_parquet),
+    ".csv": Format("CSV", _read_csv, _write_csv),
+    ".npz": Format("NPZ", _read_npz, _write_npz),
+}

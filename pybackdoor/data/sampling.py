@@ -32,7 +32,7 @@ def sample(oracle: Oracle, rows: int, *, method: str = "sobol", seed: int = 0, n
     parts = []
     with tqdm(total=rows, desc=f"sampling {oracle.name}", unit="row", delay=2, leave=False, disable=not progress) as bar:
         for first in range(0, rows, ROWS_PER_CALL):
-            part = x[first:first + ROWS_PER_CALL]
+            part = x[first : first + ROWS_PER_CALL]
             evaluation = oracle.evaluate(part)
             if not bool(evaluation.ok.all()):
                 row = int((~evaluation.ok).nonzero()[0])

@@ -21,8 +21,10 @@ from pybackdoor.search.asking import Asker
 
 _TEST = 1 << 20  # the stream of the test set: no round has this number
 
-def learn(oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | None = None, state: LearningState | None = None,
-          progress: bool = False) -> tuple[NetworkSurrogate, LearningHistory, Samples]:
+
+def learn(
+    oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | None = None, state: LearningState | None = None, progress: bool = False
+) -> tuple[NetworkSurrogate, LearningHistory, Samples]:
     """The surrogate, the history and the training rows when the budget is spent or the target error is reached; see `learning_rounds`.
 
     >>> from pybackdoor.oracles import oracle
@@ -38,8 +40,9 @@ def learn(oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | 
     return state.surrogate, state.history, state.samples
 
 
-def learning_rounds(oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | None = None, state: LearningState | None = None,
-                    progress: bool = False) -> Iterator[LearningState]:
+def learning_rounds(
+    oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | None = None, state: LearningState | None = None, progress: bool = False
+) -> Iterator[LearningState]:
     """The state after the first fit, and after every round. Nothing is written: a caller that saves a state can go on from it later.
 
     Going on from a state gives, bit for bit, what the uninterrupted run gives. test: a test set at hand, which costs no call, instead of
@@ -53,8 +56,10 @@ def learning_rounds(oracle: Oracle, config: LearnConfig | None = None, *, test: 
         state = learner.begin()
         yield state
     elif (state.history.strategy, state.history.seed) != (config.strategy, config.seed):
-        raise InputError(f"learn: the state is of strategy {state.history.strategy!r} and seed {state.history.seed}, the configuration of "
-                         f"{config.strategy!r} and {config.seed}; give the same to go on")
+        raise InputError(
+            f"learn: the state is of strategy {state.history.strategy!r} and seed {state.history.seed}, the configuration of "
+            f"{config.strategy!r} and {config.seed}; give the same to go on"
+        )
     while not learner.done(state):
         following = learner.round(state)
         if following is None:
@@ -80,8 +85,10 @@ class _Learner:
         asker = Asker(BudgetedOracle(self.oracle, config.budget))
         samples = self._asked(asker, design(self.oracle.domain, config.start, method="sobol", seed=config.seed))
         if samples.count < 2:
-            raise OracleFailedError(f"learn: {samples.count} of the {config.start} points of the start have a value from oracle {self.oracle.name}, "
-                                    f"{asker.failures} failed; at least two are needed to fit")
+            raise OracleFailedError(
+                f"learn: {samples.count} of the {config.start} points of the start have a value from oracle {self.oracle.name}, "
+                f"{asker.failures} failed; at least two are needed to fit"
+            )
         state = LearningState(samples, (), replace(history, test_rows=0 if test is None else test.count), test)
         return self._fitted(state, asker.spent, asker.failures, None)
 
@@ -120,8 +127,16 @@ class _Learner:
             known, left = known.join(oracle.samples()), count - int(-(-oracle.value_calls // 1))
         if left < 1:
             return known.rows(torch.empty(0, dtype=torch.int64))
-        proposal = propose(state.surrogate, second, known, left, exploration=config.exploration, maximizer_share=config.maximizer_share,
-                           sharpness=config.sharpness, seed=seed)
+        proposal = propose(
+            state.surrogate,
+            second,
+            known,
+            left,
+            exploration=config.exploration,
+            maximizer_share=config.maximizer_share,
+            sharpness=config.sharpness,
+            seed=seed,
+        )
         points = known.domain.to_natural(proposal.unit)
         asker = Asker(oracle)
         first = left - proposal.explored
@@ -140,11 +155,15 @@ class _Learner:
         seconds = time.perf_counter() - began
         errors = None if state.test is None else surrogates[0].values(state.test.x) - state.test.y
         history = replace(
-            history, rows=(*history.rows, state.samples.count), oracle_calls=(*history.oracle_calls, (history.oracle_calls or (0.0,))[-1] + calls),
-            failures=(*history.failures, (history.failures or (0,))[-1] + failures), fit_seconds=(*history.fit_seconds, seconds),
+            history,
+            rows=(*history.rows, state.samples.count),
+            oracle_calls=(*history.oracle_calls, (history.oracle_calls or (0.0,))[-1] + calls),
+            failures=(*history.failures, (history.failures or (0,))[-1] + failures),
+            fit_seconds=(*history.fit_seconds, seconds),
             fresh_rmse=(*history.fresh_rmse, fresh_rmse),
             test_rmse=(*history.test_rmse, None if errors is None else float(errors.square().mean().sqrt())),
-            test_max_error=(*history.test_max_error, None if errors is None else float(errors.abs().max())))
+            test_max_error=(*history.test_max_error, None if errors is None else float(errors.abs().max())),
+        )
         return replace(state, surrogates=surrogates, history=history)
 
     def _rows_after(self, number: int) -> int:

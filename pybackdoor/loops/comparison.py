@@ -21,8 +21,15 @@ class LearningCurves:
     errors: dict[str, torch.Tensor]
 
 
-def compare_strategies(oracle: Oracle, config: LearnConfig, *, seeds: Sequence[int], strategies: Sequence[str] = STRATEGIES,
-                       test_rows: int = 10_000, progress: bool = False) -> LearningCurves:
+def compare_strategies(
+    oracle: Oracle,
+    config: LearnConfig,
+    *,
+    seeds: Sequence[int],
+    strategies: Sequence[str] = STRATEGIES,
+    test_rows: int = 10_000,
+    progress: bool = False,
+) -> LearningCurves:
     """Learns with each strategy and each seed; all strategies of a seed share the first design and one test set, whose calls are not counted.
 
     `config.strategy` and `config.seed` are replaced. An oracle that fails at points would make the calls differ: the oracle must be total.

@@ -43,11 +43,15 @@ class LearnConfig:
         if self.strategy not in STRATEGIES or self.refit not in REFITS:
             raise InputError(f"learn: strategy {self.strategy!r} and refit {self.refit!r}; one of {STRATEGIES} and one of {REFITS} are needed")
         if not (2 <= self.start <= self.budget and self.rounds >= 0 and self.fine_tune_steps >= 1 and self.test_rows >= 0):
-            raise InputError(f"learn: start {self.start}, budget {self.budget}, rounds {self.rounds}, fine_tune_steps {self.fine_tune_steps} and "
-                             f"test_rows {self.test_rows}; 2 <= start <= budget, fine_tune_steps >= 1 and the others >= 0 are needed")
+            raise InputError(
+                f"learn: start {self.start}, budget {self.budget}, rounds {self.rounds}, fine_tune_steps {self.fine_tune_steps} and "
+                f"test_rows {self.test_rows}; 2 <= start <= budget, fine_tune_steps >= 1 and the others >= 0 are needed"
+            )
         if min(self.exploration, self.maximizer_share) < 0 or self.exploration + self.maximizer_share > 1 or self.sharpness < 0:
-            raise InputError(f"learn: exploration {self.exploration}, maximizer_share {self.maximizer_share} and sharpness {self.sharpness}; numbers "
-                             ">= 0 are needed, the sum of the first two at most 1")
+            raise InputError(
+                f"learn: exploration {self.exploration}, maximizer_share {self.maximizer_share} and sharpness {self.sharpness}; numbers "
+                ">= 0 are needed, the sum of the first two at most 1"
+            )
         if self.target_error is not None and not self.target_error > 0:
             raise InputError(f"learn: target_error {self.target_error}; a positive number, in target units, or None is needed")
 

@@ -23,8 +23,20 @@ _LOCATIONS = {
     "save_model": "pybackdoor.models.checkpoint",
 }
 
-__all__ = ["CallableSurrogate", "FitConfig", "NetworkSurrogate", "OnnxSurrogate", "Surrogate", "TorchSurrogate", "export_onnx", "fit", "fit_many",
-           "import_onnx", "load_model", "save_model"]
+__all__ = [
+    "CallableSurrogate",
+    "FitConfig",
+    "NetworkSurrogate",
+    "OnnxSurrogate",
+    "Surrogate",
+    "TorchSurrogate",
+    "export_onnx",
+    "fit",
+    "fit_many",
+    "import_onnx",
+    "load_model",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,8 +22,15 @@ class CallableSurrogate(Surrogate):
     what it returned.
     """
 
-    def __init__(self, function: Callable[[Any], Any], domain: Domain, name: str | None = None, *, gradient: Callable[[Any], Any] | None = None,
-                 step: float = DOUBLE_STEP) -> None:
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        domain: Domain,
+        name: str | None = None,
+        *,
+        gradient: Callable[[Any], Any] | None = None,
+        step: float = DOUBLE_STEP,
+    ) -> None:
         if not callable(function):
             raise InputError(f"surrogate: {function!r} cannot be called; a function of an array [N, {domain.dimension}] is needed")
         self.function = function

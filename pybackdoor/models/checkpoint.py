@@ -39,9 +39,16 @@ def save_model(path: str | os.PathLike[str], surrogate: NetworkSurrogate, *, set
     tensors = {name: getattr(network, name).contiguous() for name in MAPS}
     for layer, (weight, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
         tensors |= {f"weights.{layer}": weight.contiguous(), f"biases.{layer}": bias.contiguous()}
-    content = {"schema": SCHEMA, "name": surrogate.name, "domain": surrogate.domain.to_dict(), "activation": network.activation,
-               "output_shift": network.output_shift, "output_scale": network.output_scale, "settings": settings or {},
-               "versions": {"pybackdoor": __version__, "torch": torch.__version__}}
+    content = {
+        "schema": SCHEMA,
+        "name": surrogate.name,
+        "domain": surrogate.domain.to_dict(),
+        "activation": network.activation,
+        "output_shift": network.output_shift,
+        "output_scale": network.output_scale,
+        "settings": settings or {},
+        "versions": {"pybackdoor": __version__, "torch": torch.__version__},
+    }
     packed = safetensors.torch.save({name: tensor.clone() for name, tensor in tensors.items()}, {KEY: json.dumps(content, allow_nan=False)})
     with replacing(target) as temporary:
         temporary.write_bytes(packed)
@@ -57,8 +64,10 @@ def load_checkpoint(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES)
     layers = sum(name.startswith("weights.") for name in tensors)
     expected = {*MAPS, *(f"weights.{layer}" for layer in range(layers)), *(f"biases.{layer}" for layer in range(layers))}
     if set(tensors) != expected:
-        raise FileRefusedError(f"{source}: holds the tensors {one_line(', '.join(sorted(tensors)))}; those of one network are needed: "
-                               "weights.0, biases.0, ... and the three input maps")
+        raise FileRefusedError(
+            f"{source}: holds the tensors {one_line(', '.join(sorted(tensors)))}; those of one network are needed: "
+            "weights.0, biases.0, ... and the three input maps"
+        )
     for name in MAPS:
         if tensors[name].ndim != 1:
             raise FileRefusedError(f"{source}: {name} has shape {tuple(tensors[name].shape)}; [features] is needed")
@@ -66,8 +75,16 @@ def load_checkpoint(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES)
     if shift is None or scale is None or not (isinstance(content.get("activation"), str) and isinstance(content.get("name"), str)):
         raise FileRefusedError(f"{source}: its metadata lacks a name, an activation, or a finite output_shift and output_scale; save the model again")
     try:
-        network = Network(tuple(tensors[f"weights.{layer}"] for layer in range(layers)), tuple(tensors[f"biases.{layer}"] for layer in range(layers)),
-                          content["activation"], tensors["input_shift"], tensors["input_scale"], tensors["input_rate"], shift, scale)
+        network = Network(
+            tuple(tensors[f"weights.{layer}"] for layer in range(layers)),
+            tuple(tensors[f"biases.{layer}"] for layer in range(layers)),
+            content["activation"],
+            tensors["input_shift"],
+            tensors["input_scale"],
+            tensors["input_rate"],
+            shift,
+            scale,
+        )
         return NetworkSurrogate(network, Domain.from_dict(content.get("domain"), "its domain"), content["name"])
     except InputError as error:
         raise FileRefusedError(f"{source}: {error}") from error

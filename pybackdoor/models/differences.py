@@ -12,8 +12,9 @@ DOUBLE_STEP = 6e-6  # about the cube root of float64's rounding, in the unit cub
 SINGLE_STEP = 5e-3  # the same for a model that computes in float32
 
 
-def gradients_by_differences(values: Callable[[torch.Tensor], torch.Tensor], domain: Domain, x: torch.Tensor, *, step: float,
-                             dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def gradients_by_differences(
+    values: Callable[[torch.Tensor], torch.Tensor], domain: Domain, x: torch.Tensor, *, step: float, dtype: torch.dtype = torch.float64
+) -> torch.Tensor:
     """d(value)/d(feature) [N, d] at natural points x [N, d] by differences over +-`step` in the unit cube.
 
     Central inside the domain. Where an arm would leave it, that arm is cut at the bound (the difference becomes one-sided there, of first order);

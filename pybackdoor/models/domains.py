@@ -21,8 +21,10 @@ def on_domain(surrogate: NetworkSurrogate, domain: Domain) -> NetworkSurrogate:
     """
     own = surrogate.domain
     if set(own.names) != set(domain.names) or own.target != domain.target:
-        raise InputError(f"model {surrogate.name}: made for the features {', '.join(own.names)} and the target {own.target}, the domain has "
-                         f"{', '.join(domain.names)} and {domain.target}; give the domain the model was made for")
+        raise InputError(
+            f"model {surrogate.name}: made for the features {', '.join(own.names)} and the target {own.target}, the domain has "
+            f"{', '.join(domain.names)} and {domain.target}; give the domain the model was made for"
+        )
     if own == domain:
         return surrogate
     order = [own.names.index(name) for name in domain.names]

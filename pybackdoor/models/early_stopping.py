@@ -27,17 +27,26 @@ class FitTask:
     stream: int
 
 
-def trained(state: TrainingState, plan: TrainingPlan, tasks: list[FitTask], config: FitConfig,
-            progress: Callable[[int], None]) -> TrainingState:
+def trained(state: TrainingState, plan: TrainingPlan, tasks: list[FitTask], config: FitConfig, progress: Callable[[int], None]) -> TrainingState:
     """The state after the plan, or, with validation rows, each network's state of the lowest validation loss."""
     data, offsets = _joined(tasks)
     held = [task.validation_rows + offset for task, offset in zip(tasks, offsets, strict=True)]
     validates = all(rows.shape[0] for rows in held)
 
     def advance(state: TrainingState, until: int) -> tuple[TrainingState, TrainingHistory]:
-        return train(state, plan, data.x, data.y, activation=config.activation, until=until, sample_weights=data.weights,
-                     rows=[task.train_rows + offset for task, offset in zip(tasks, offsets, strict=True)],
-                     validation_rows=held if validates else None, streams=[task.stream for task in tasks], progress=progress)
+        return train(
+            state,
+            plan,
+            data.x,
+            data.y,
+            activation=config.activation,
+            until=until,
+            sample_weights=data.weights,
+            rows=[task.train_rows + offset for task, offset in zip(tasks, offsets, strict=True)],
+            validation_rows=held if validates else None,
+            streams=[task.stream for task in tasks],
+            progress=progress,
+        )
 
     if not validates:
         return advance(state, plan.steps)[0]

@@ -41,8 +41,9 @@ class FitConfig:
         if self.activation not in ACTIVATIONS:
             raise InputError(f"fit: activation {self.activation!r}; one of {', '.join(ACTIVATIONS)} is needed")
         if self.epochs < 1 or self.patience < 0 or self.least_steps < 0:
-            raise InputError(f"fit: epochs {self.epochs}, patience {self.patience} and least_steps {self.least_steps}; "
-                             "epochs >= 1 and the others >= 0 are needed")
+            raise InputError(
+                f"fit: epochs {self.epochs}, patience {self.patience} and least_steps {self.least_steps}; epochs >= 1 and the others >= 0 are needed"
+            )
         if not 0 <= self.validation_fraction < 1:
             raise InputError(f"fit: validation_fraction {self.validation_fraction}; a number in [0, 1) is needed")
         if self.patience and not self.validation_fraction:
@@ -53,5 +54,13 @@ class FitConfig:
         """The plan of minibatch steps that this configuration stands for, for `rows` training rows."""
         batch = min(self.batch_size, rows)
         steps = max(self.epochs * -(-rows // max(batch, 1)), self.least_steps)
-        return TrainingPlan(steps, batch, self.learning_rate, self.schedule, weight_decay=self.weight_decay, loss=self.loss,
-                            huber_delta=self.huber_delta, seed=self.seed)
+        return TrainingPlan(
+            steps,
+            batch,
+            self.learning_rate,
+            self.schedule,
+            weight_decay=self.weight_decay,
+            loss=self.loss,
+            huber_delta=self.huber_delta,
+            seed=self.seed,
+        )

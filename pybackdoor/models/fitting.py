@@ -18,8 +18,14 @@ from pybackdoor.ops.train import initial_state
 from pybackdoor.records import Network, Samples, TrainingState
 
 
-def fit(samples: Samples, config: FitConfig | None = None, *, start: NetworkSurrogate | None = None,
-        sample_weights: torch.Tensor | None = None, progress: bool = False) -> NetworkSurrogate:
+def fit(
+    samples: Samples,
+    config: FitConfig | None = None,
+    *,
+    start: NetworkSurrogate | None = None,
+    sample_weights: torch.Tensor | None = None,
+    progress: bool = False,
+) -> NetworkSurrogate:
     """A network fitted to `samples` by minibatch Adam, with the scaling of inputs and target inside. config: default `FitConfig()`.
 
     start: a network to fine-tune instead of a random one; its widths and activation must be those of `config`.
@@ -38,9 +44,15 @@ def fit(samples: Samples, config: FitConfig | None = None, *, start: NetworkSurr
     return fit_many([samples], config, starts=None if start is None else [start], sample_weights=weights, progress=progress)[0]
 
 
-def fit_many(samples: Sequence[Samples], config: FitConfig | None = None, *, starts: Sequence[NetworkSurrogate] | None = None,
-             sample_weights: Sequence[torch.Tensor] | None = None, streams: Sequence[int] | None = None,
-             progress: bool = False) -> list[NetworkSurrogate]:
+def fit_many(
+    samples: Sequence[Samples],
+    config: FitConfig | None = None,
+    *,
+    starts: Sequence[NetworkSurrogate] | None = None,
+    sample_weights: Sequence[torch.Tensor] | None = None,
+    streams: Sequence[int] | None = None,
+    progress: bool = False,
+) -> list[NetworkSurrogate]:
     """One network for each of M sample sets, trained side by side in one call of `ops.train`.
 
     Network m is what `fit` gives for samples[m] when all sets have as many rows: the number of steps is that of the largest set's epochs.
@@ -54,8 +66,14 @@ def fit_many(samples: Sequence[Samples], config: FitConfig | None = None, *, sta
         return []
     tasks = _tasks(samples, config, starts, sample_weights, streams)
     plan = config.plan(max(task.train_rows.shape[0] for task in tasks))
-    state = initial_state((samples[0].domain.dimension, *config.widths, 1), config.activation, networks=len(tasks), seed=config.seed,
-                          streams=[task.stream for task in tasks], device=samples[0].x.device)
+    state = initial_state(
+        (samples[0].domain.dimension, *config.widths, 1),
+        config.activation,
+        networks=len(tasks),
+        seed=config.seed,
+        streams=[task.stream for task in tasks],
+        device=samples[0].x.device,
+    )
     if starts is not None:
         state = _started(state, [task.network for task in tasks])
     with tqdm(total=plan.steps, desc="fitting", unit="step", delay=2, leave=False, disable=not progress) as bar:
@@ -65,8 +83,13 @@ def fit_many(samples: Sequence[Samples], config: FitConfig | None = None, *, sta
     return [NetworkSurrogate(with_weights(task.network, state, position), task.samples.domain) for position, task in enumerate(tasks)]
 
 
-def _tasks(samples: Sequence[Samples], config: FitConfig, starts: Sequence[NetworkSurrogate] | None, sample_weights: Sequence[torch.Tensor] | None,
-           streams: Sequence[int] | None) -> list[FitTask]:
+def _tasks(
+    samples: Sequence[Samples],
+    config: FitConfig,
+    starts: Sequence[NetworkSurrogate] | None,
+    sample_weights: Sequence[torch.Tensor] | None,
+    streams: Sequence[int] | None,
+) -> list[FitTask]:
     for name, given in (("starts", starts), ("sample_weights", sample_weights), ("streams", streams)):
         if given is not None and len(given) != len(samples):
             raise InputError(f"fit: {len(given)} {name} for {len(samples)} sample sets; one a set is needed")
@@ -101,8 +124,10 @@ def _start(samples: Samples, config: FitConfig, weights: torch.Tensor | None, st
         raise InputError(f"fit: the start {start.name} has another domain than the samples; both must be the same")
     network = start.network
     if network.widths[:-1] != config.widths or network.activation != config.activation:
-        raise InputError(f"fit: the start {start.name} has widths {network.widths[:-1]} and activation {network.activation}, the configuration "
-                         f"{config.widths} and {config.activation}; give the same")
+        raise InputError(
+            f"fit: the start {start.name} has widths {network.widths[:-1]} and activation {network.activation}, the configuration "
+            f"{config.widths} and {config.activation}; give the same"
+        )
     return rescaled(network, shift, scale)
 
 

@@ -38,8 +38,10 @@ def load_model(path: str | os.PathLike[str], domain: Domain | None = None) -> Su
     with source.open("rb") as file:
         start = file.read(4)
     if suffix in PICKLES or start.startswith(PICKLE_STARTS):
-        raise FileRefusedError(f"{source}: is, or may hold, a pickle, and loading one runs whatever code is inside; export the model to ONNX "
-                               "(torch.onnx.export), or name a Python function that builds it (file.py:function)")
+        raise FileRefusedError(
+            f"{source}: is, or may hold, a pickle, and loading one runs whatever code is inside; export the model to ONNX "
+            "(torch.onnx.export), or name a Python function that builds it (file.py:function)"
+        )
     if suffix == ".safetensors":
         from pybackdoor.models.checkpoint import load_checkpoint
         from pybackdoor.models.domains import on_domain

@@ -21,8 +21,9 @@ class NetworkSurrogate(Surrogate):
 
     def __init__(self, network: Network, domain: Domain, name: str = "network") -> None:
         if network.dimension != domain.dimension:
-            raise InputError(f"network {name}: {network.dimension} inputs, but the domain has {domain.dimension} features "
-                             f"({', '.join(domain.names)})")
+            raise InputError(
+                f"network {name}: {network.dimension} inputs, but the domain has {domain.dimension} features ({', '.join(domain.names)})"
+            )
         self.network = network
         self.domain = domain
         self.name = name

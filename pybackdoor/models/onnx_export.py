@@ -69,10 +69,16 @@ def _model(surrogate: NetworkSurrogate) -> onnx.ModelProto:
         value = graph.node("Gemm", value, *names, output=domain.target if layer == last else None, transB=1)
         if layer < last:
             value = _activation(graph, network.activation, value)
-    made = helper.make_graph(graph.nodes, "surrogate", [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", domain.dimension])],
-                             [helper.make_tensor_value_info(domain.target, TensorProto.FLOAT, ["N", 1])], graph.initializers)
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pybackdoor",
-                              producer_version=__version__)
+    made = helper.make_graph(
+        graph.nodes,
+        "surrogate",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", domain.dimension])],
+        [helper.make_tensor_value_info(domain.target, TensorProto.FLOAT, ["N", 1])],
+        graph.initializers,
+    )
+    model = helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="pybackdoor", producer_version=__version__
+    )
     helper.set_model_props(model, {"features": ", ".join(domain.names), "target": domain.target})
     return model
 
@@ -103,8 +109,10 @@ def _input_columns(surrogate: NetworkSurrogate) -> Iterator[tuple[bool, float, f
         elif axis == "log" and math.isclose(rate, span, rel_tol=1e-9):  # exp(rate u) = x / lower: the network takes natural units
             yield False, lower, scale / lower, shift + scale
         else:
-            raise UnsupportedError(f"export_onnx: the network takes {name} through exp({rate:g} u) on a {axis} axis, neither the feature nor its "
-                                   "logarithm; keep it as a checkpoint")
+            raise UnsupportedError(
+                f"export_onnx: the network takes {name} through exp({rate:g} u) on a {axis} axis, neither the feature nor its "
+                "logarithm; keep it as a checkpoint"
+            )
 
 
 def _activation(graph: _Graph, kind: str, z: str) -> str:

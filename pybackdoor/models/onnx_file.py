@@ -53,13 +53,16 @@ def _embed(tensor: onnx.TensorProto, source: Path, room: int) -> int:
         needed = math.prod(tensor.dims) * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
         length = int(entries.get("length", needed))
     except (ValueError, KeyError, OSError) as error:
-        raise FileRefusedError(f"{source}: the external weights of {tensor.name!r} are described wrongly ({one_line(error)}); "
-                               "export it again") from error
+        raise FileRefusedError(
+            f"{source}: the external weights of {tensor.name!r} are described wrongly ({one_line(error)}); export it again"
+        ) from error
     if not location or os.path.isabs(location) or ".." in Path(location).parts or folder not in place.parents:
         raise FileRefusedError(f"{source}: weights {tensor.name!r} lie in {location!r}, outside the model's folder; keep them beside the model")
     if offset < 0 or length != needed or length > room:
-        raise FileRefusedError(f"{source}: weights {tensor.name!r} claim {length} bytes at {offset} in {location!r}, {needed} are needed and {room} "
-                               "allowed; export it again, or raise max_bytes")
+        raise FileRefusedError(
+            f"{source}: weights {tensor.name!r} claim {length} bytes at {offset} in {location!r}, {needed} are needed and {room} "
+            "allowed; export it again, or raise max_bytes"
+        )
     checked_file(place, max_bytes=offset + max(room, 1) + (1 << 40), kind="ONNX weights")
     with place.open("rb") as file:
         file.seek(offset)
@@ -99,11 +102,14 @@ def single_input(model: onnx.ModelProto, source: Any) -> tuple[onnx.ValueInfoPro
     fixed = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in fixed]
     if len(inputs) != 1 or len(model.graph.output) != 1:
-        raise FileRefusedError(f"{source}: the model has {len(inputs)} inputs and {len(model.graph.output)} outputs; "
-                               "one input [N, features] and one output are needed")
+        raise FileRefusedError(
+            f"{source}: the model has {len(inputs)} inputs and {len(model.graph.output)} outputs; one input [N, features] and one output are needed"
+        )
     kind = inputs[0].type.tensor_type
     dims = [dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in kind.shape.dim]
     if kind.elem_type not in FLOATS or len(dims) != 2:
-        raise FileRefusedError(f"{source}: the input {inputs[0].name!r} has element type {kind.elem_type} and {len(dims)} dimensions; "
-                               "float32 or float64 of shape [N, features] is needed")
+        raise FileRefusedError(
+            f"{source}: the input {inputs[0].name!r} has element type {kind.elem_type} and {len(dims)} dimensions; "
+            "float32 or float64 of shape [N, features] is needed"
+        )
     return inputs[0], dims[0], dims[1]

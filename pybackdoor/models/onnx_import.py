@@ -111,16 +111,19 @@ def _compared(path: str | os.PathLike[str], general: OnnxSurrogate, native: Netw
     expected = general.values(x)
     if not bool(torch.isfinite(expected).all()):
         row = int((~torch.isfinite(expected)).nonzero()[0])
-        raise FileRefusedError(f"{path}: the model gives {float(expected[row])} at {_point(domain, x[row])}; "
-                               "finite numbers are needed in the whole domain")
+        raise FileRefusedError(
+            f"{path}: the model gives {float(expected[row])} at {_point(domain, x[row])}; finite numbers are needed in the whole domain"
+        )
     if native is None:
         return
     difference = (native.values(x) - expected).abs()
     allowed = (SINGLE_TOLERANCE if general.session.single else DOUBLE_TOLERANCE) * float(expected.abs().max())
     worst = int(difference.argmax())
     if not float(difference[worst]) <= allowed:
-        raise FileRefusedError(f"{path}: its chain of layers and onnxruntime differ by {float(difference[worst]):.3g} at "
-                               f"{_point(domain, x[worst])}, more than {allowed:.3g}; audit it as an OnnxSurrogate, or export it again")
+        raise FileRefusedError(
+            f"{path}: its chain of layers and onnxruntime differ by {float(difference[worst]):.3g} at "
+            f"{_point(domain, x[worst])}, more than {allowed:.3g}; audit it as an OnnxSurrogate, or export it again"
+        )
 
 
 def _point(domain: Domain, x: torch.Tensor) -> str:

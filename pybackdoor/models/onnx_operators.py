@@ -32,7 +32,7 @@ def apply(node: onnx.NodeProto, inputs: Sequence[Value]) -> Value:
 
 
 def _constant(inputs: Sequence[Value], attributes: Attributes) -> Value:
-    (name, value), = attributes.items()
+    ((name, value),) = attributes.items()
     return numpy_helper.to_array(value) if name == "value" else np.asarray(value)
 
 
@@ -165,11 +165,13 @@ def _function(kind: str) -> Operator:
 
 def _with_constant(kind: str, name: str, usual: float, needed: float) -> Operator:
     """An activation that is ours only for one value of its constant."""
+
     def operator(inputs: Sequence[Value], attributes: Attributes) -> Value:
         value = attributes.get(name, usual)
         if abs(value - needed) > 1e-6:
             raise NotAChainError(f"{kind} with {name} {value:g} (native: {needed:g})")
         return inputs[0].of(kind)
+
     return operator
 
 
@@ -201,11 +203,39 @@ def _where(inputs: Sequence[Value], attributes: Attributes) -> Value:
 
 
 _OPERATORS: dict[str, Operator] = {
-    "Add": _add, "BatchNormalization": _batch_normalization, "Cast": _cast, "Concat": shapes.concat, "Constant": _constant, "Div": _divide,
-    "Dropout": _identity, "Elu": _with_constant("elu", "alpha", 1.0, 1.0), "Erf": _function("erf"), "Exp": _function("exp"),
-    "Flatten": shapes.flatten, "Gather": shapes.gather, "Gelu": _gelu, "Gemm": _gemm, "Greater": _greater, "Identity": _identity,
-    "LeakyRelu": _with_constant("leaky_relu", "alpha", 0.01, LEAKY_SLOPE), "Log": _logarithm, "MatMul": _matrix_product, "Mul": _multiply,
-    "Neg": _negate, "Pow": _power, "Relu": _function("relu"), "Reshape": shapes.reshape, "Shape": shapes.shape, "Sigmoid": _function("sigmoid"),
-    "Slice": shapes.slice_, "Softplus": _function("softplus"), "Squeeze": shapes.squeeze, "Sub": _subtract,
-    "Swish": _with_constant("silu", "alpha", 1.0, 1.0), "Tanh": _tanh, "Transpose": shapes.transpose, "Unsqueeze": shapes.unsqueeze, "Where": _where,
+    "Add": _add,
+    "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
+    "Concat": shapes.concat,
+    "Constant": _constant,
+    "Div": _divide,
+    "Dropout": _identity,
+    "Elu": _with_constant("elu", "alpha", 1.0, 1.0),
+    "Erf": _function("erf"),
+    "Exp": _function("exp"),
+    "Flatten": shapes.flatten,
+    "Gather": shapes.gather,
+    "Gelu": _gelu,
+    "Gemm": _gemm,
+    "Greater": _greater,
+    "Identity": _identity,
+    "LeakyRelu": _with_constant("leaky_relu", "alpha", 0.01, LEAKY_SLOPE),
+    "Log": _logarithm,
+    "MatMul": _matrix_product,
+    "Mul": _multiply,
+    "Neg": _negate,
+    "Pow": _power,
+    "Relu": _function("relu"),
+    "Reshape": shapes.reshape,
+    "Shape": shapes.shape,
+    "Sigmoid": _function("sigmoid"),
+    "Slice": shapes.slice_,
+    "Softplus": _function("softplus"),
+    "Squeeze": shapes.squeeze,
+    "Sub": _subtract,
+    "Swish": _with_constant("silu", "alpha", 1.0, 1.0),
+    "Tanh": _tanh,
+    "Transpose": shapes.transpose,
+    "Unsqueeze": shapes.unsqueeze,
+    "Where": _where,
 }

@@ -15,8 +15,16 @@ from pybackdoor.errors import FileRefusedError
 from pybackdoor.files import one_line
 from pybackdoor.models.onnx_file import FLOATS, single_input
 
-ERRORS = (state.EPFail, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf, state.NotFound, state.NotImplemented,
-          state.RuntimeException)
+ERRORS = (
+    state.EPFail,
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NotFound,
+    state.NotImplemented,
+    state.RuntimeException,
+)
 ROWS_PER_RUN = 1 << 14
 
 
@@ -42,7 +50,7 @@ class OnnxSession:
     def run(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The outputs [N] at x [N, d]."""
         rows = self.batch or ROWS_PER_RUN
-        parts = [self._batch(x[first:first + rows]) for first in range(0, x.shape[0], rows)]
+        parts = [self._batch(x[first : first + rows]) for first in range(0, x.shape[0], rows)]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def _batch(self, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -50,10 +58,12 @@ class OnnxSession:
         if self.batch:
             x = np.concatenate([x, np.repeat(x[-1:], self.batch - count, axis=0)])
         try:
-            output, = self.session.run(None, {self.input: x.astype(self.dtype)})
+            (output,) = self.session.run(None, {self.input: x.astype(self.dtype)})
         except (*ERRORS, ValueError) as error:
-            raise FileRefusedError(f"{self.source}: onnxruntime cannot run the model on {x.shape[0]} points of {x.shape[1]} features "
-                                   f"({one_line(error)}); export it for a free batch size") from error
+            raise FileRefusedError(
+                f"{self.source}: onnxruntime cannot run the model on {x.shape[0]} points of {x.shape[1]} features "
+                f"({one_line(error)}); export it for a free batch size"
+            ) from error
         if not isinstance(output, np.ndarray) or output.dtype.kind not in "fiu" or output.shape[:1] != x.shape[:1] or output.size != x.shape[0]:
             got = output.shape if isinstance(output, np.ndarray) else type(output).__name__
             raise FileRefusedError(f"{self.source}: the model gives {got} for {x.shape[0]} points; one number a point is needed")

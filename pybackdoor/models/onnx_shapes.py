@@ -23,7 +23,7 @@ def shape(inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:
     """The shape, with BATCH for N."""
     value = inputs[0]
     full = np.array([BATCH] if value.flat else [BATCH, value.width]) if isinstance(value, Linear) else np.array(value.shape, np.int64)
-    return full[attributes.get("start", 0):attributes.get("end")]
+    return full[attributes.get("start", 0) : attributes.get("end")]
 
 
 def transpose(inputs: Sequence[Any], attributes: dict[str, Any]) -> Any:

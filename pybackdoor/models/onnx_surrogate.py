@@ -28,8 +28,10 @@ class OnnxSurrogate(Surrogate):
     def __init__(self, path: str | os.PathLike[str], domain: Domain, name: str | None = None, *, model: onnx.ModelProto | None = None) -> None:
         self.session = OnnxSession(read_onnx(path) if model is None else model, path)
         if self.session.features not in (None, domain.dimension):
-            raise FileRefusedError(f"{path}: the model takes {self.session.features} features, but the domain has {domain.dimension} "
-                                   f"({', '.join(domain.names)}); give the domain it was trained on")
+            raise FileRefusedError(
+                f"{path}: the model takes {self.session.features} features, but the domain has {domain.dimension} "
+                f"({', '.join(domain.names)}); give the domain it was trained on"
+            )
         self.domain = domain
         self.name = name or Path(path).stem
         self.reason = ""
@@ -39,6 +41,7 @@ class OnnxSurrogate(Surrogate):
 
     def _values_and_gradients(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         single = self.session.single
-        gradients = gradients_by_differences(self._values, self.domain, x, step=SINGLE_STEP if single else DOUBLE_STEP,
-                                             dtype=torch.float32 if single else torch.float64)
+        gradients = gradients_by_differences(
+            self._values, self.domain, x, step=SINGLE_STEP if single else DOUBLE_STEP, dtype=torch.float32 if single else torch.float64
+        )
         return self._values(x), gradients

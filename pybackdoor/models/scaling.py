@@ -38,8 +38,15 @@ def rescaled(network: Network, output_shift: float, output_scale: float) -> Netw
     factor = network.output_scale / output_scale
     biases[-1] = biases[-1] * factor + (network.output_shift - output_shift) / output_scale
     weights[-1] = weights[-1] * factor
-    return replace(network, weights=tuple(weights), biases=tuple(biases), input_shift=shift, input_scale=scale,
-                   output_shift=output_shift, output_scale=output_scale)
+    return replace(
+        network,
+        weights=tuple(weights),
+        biases=tuple(biases),
+        input_shift=shift,
+        input_scale=scale,
+        output_shift=output_shift,
+        output_scale=output_scale,
+    )
 
 
 def network_inputs(network: Network, samples: Samples) -> torch.Tensor:
@@ -60,5 +67,8 @@ def blank_network(widths: tuple[int, ...], activation: str, output_shift: float,
 
 def with_weights(network: Network, state: TrainingState, position: int) -> Network:
     """`network` with the weights of network `position` of `state`."""
-    return replace(network, weights=tuple(weight[position].to(network.device, torch.float64) for weight in state.weights),
-                   biases=tuple(bias[position].to(network.device, torch.float64) for bias in state.biases))
+    return replace(
+        network,
+        weights=tuple(weight[position].to(network.device, torch.float64) for weight in state.weights),
+        biases=tuple(bias[position].to(network.device, torch.float64) for bias in state.biases),
+    )

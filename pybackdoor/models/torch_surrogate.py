@@ -36,9 +36,11 @@ class TorchSurrogate(Surrogate):
                 leaf = part.clone().requires_grad_()
                 output = self._run(leaf)
                 if not output.requires_grad:
-                    raise InputError(f"surrogate {self.name}: the module cuts the graph from its input to its output; "
-                                     "wrap it in CallableSurrogate for finite differences")
-                gradient, = torch.autograd.grad(output.sum(), leaf)
+                    raise InputError(
+                        f"surrogate {self.name}: the module cuts the graph from its input to its output; "
+                        "wrap it in CallableSurrogate for finite differences"
+                    )
+                (gradient,) = torch.autograd.grad(output.sum(), leaf)
             values.append(output.detach().to(x))
             gradients.append(gradient)
         return torch.cat(values), torch.cat(gradients)

@@ -36,8 +36,12 @@ from pybackdoor.oracles.scalar.block import cache_lines
 from pybackdoor.oracles.scalar.european import european
 from pybackdoor.oracles.scalar.vmath import exp, log, log_ratio
 
-DOMAIN = Domain(("spot", "strike", "volatility", "maturity", "rate", "dividend"), (50.0, 50.0, 0.05, 0.01, -0.02, 0.0),
-                (200.0, 200.0, 1.0, 5.0, 0.1, 0.1), target="price")
+DOMAIN = Domain(
+    ("spot", "strike", "volatility", "maturity", "rate", "dividend"),
+    (50.0, 50.0, 0.05, 0.01, -0.02, 0.0),
+    (200.0, 200.0, 1.0, 5.0, 0.1, 0.1),
+    target="price",
+)
 LEVELS = {"fast": (7, 12, 24, 7), "standard": (10, 16, 32, 8), "high": (16, 32, 64, 9)}  # boundary points, their quadrature, the premium's, steps
 
 _SHORTEST = 1e-8  # years; a shorter maturity is the payoff
@@ -73,8 +77,11 @@ class American(BatchedOracle):
         if level not in LEVELS:
             raise InputError(f"oracle {self.name}: level is {level!r}; one of {', '.join(LEVELS)} is needed")
         self.level = level
-        self.conditions = positive("spot", "strike", "volatility") + nonnegative("maturity") + (
-            Condition("dividend" if self.right == "put" else "rate", "a market with at most one exercise boundary", self._single_boundary),)
+        self.conditions = (
+            positive("spot", "strike", "volatility")
+            + nonnegative("maturity")
+            + (Condition("dividend" if self.right == "put" else "rate", "a market with at most one exercise boundary", self._single_boundary),)
+        )
 
     def _single_boundary(self, row: Row) -> torch.Tensor:
         return _single_boundary(self.right, row)
@@ -178,8 +185,14 @@ def _premium(w, angles, matrix, y, tangents):  # type: ignore[no-untyped-def]
         for i in range(LANES):
             distance = log_ratio(w[SPOT + i], w[STRIKE + i]) - w[EDGE + i] + w[THERE + i]
             value, slope, a, b, c, d, own = premium_point(
-                share * w[MATURITY + i], distance, w[SPOT + i] / w[STRIKE + i], exp(w[EDGE + i] - w[THERE + i]), w[VOLATILITY + i],
-                w[RATE + i], w[DIVIDEND + i])
+                share * w[MATURITY + i],
+                distance,
+                w[SPOT + i] / w[STRIKE + i],
+                exp(w[EDGE + i] - w[THERE + i]),
+                w[VOLATILITY + i],
+                w[RATE + i],
+                w[DIVIDEND + i],
+            )
             factor = weight * w[MATURITY + i]
             w[OUT + i] += factor * value
             w[OUT + 1 * LANES + i] += factor * (slope + own)
@@ -206,7 +219,8 @@ def _finish(w, rates, y):  # type: ignore[no-untyped-def]
         spot, strike, volatility = w[SPOT + i], w[STRIKE + i], w[VOLATILITY + i]
         maturity, rate, dividend = rates[0, i], rates[1, i], rates[2, i]
         value, by_spot, by_strike, by_volatility, by_maturity, by_rate, by_dividend = european(
-            -1.0, spot, strike, volatility, maturity, rate, dividend)
+            -1.0, spot, strike, volatility, maturity, rate, dividend
+        )
         edge, time = w[EDGE + i], w[MATURITY + i]
         moving = 1.0 if edge < 0.0 else 0.0
         early = 0.0 if _never_early(rate, dividend) or maturity <= _SHORTEST else strike

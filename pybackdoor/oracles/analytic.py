@@ -23,5 +23,10 @@ class AnalyticOracle(Oracle):
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         values, gradients = self.formula(x)
-        return Evaluation(values, gradients if gradient else None, torch.zeros_like(values), torch.zeros_like(values, dtype=torch.int64),
-                          self.cost(x.shape[0], gradient))
+        return Evaluation(
+            values,
+            gradients if gradient else None,
+            torch.zeros_like(values),
+            torch.zeros_like(values, dtype=torch.int64),
+            self.cost(x.shape[0], gradient),
+        )

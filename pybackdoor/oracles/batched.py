@@ -100,8 +100,9 @@ class BatchedOracle(Oracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Values [N], gradients [N, d] ([0, d] when not asked for), and status [N] int64, at acceptable points [N, d]."""
 
-    def _run(self, solve: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any) -> tuple[
-            torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _run(
+        self, solve: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Runs the kernel solve(points [n, d], values [n], gradients [n or 0, d], status [n], *constants) over chunks."""
         count, dimension = points.shape
         values, status = np.empty(count), np.empty(count, dtype=np.int64)
@@ -136,5 +137,7 @@ class BatchedOracle(Oracle):
             if not bool(holds.all()):
                 row = int((~holds).nonzero()[0])
                 value = float(points[row, self.domain.names.index(condition.feature)])
-                raise InputError(f"oracle {self.name}: row {row} has {condition.feature} = {value:g}; {condition.needed} is needed "
-                                 f"({int((~holds).sum())} rows in all); correct it, or give errors='nan'")
+                raise InputError(
+                    f"oracle {self.name}: row {row} has {condition.feature} = {value:g}; {condition.needed} is needed "
+                    f"({int((~holds).sum())} rows in all); correct it, or give errors='nan'"
+                )

@@ -24,8 +24,12 @@ class Borehole(AnalyticOracle):
     """
 
     name = "borehole"
-    domain = Domain(("rw", "r", "tu", "hu", "tl", "hl", "length", "kw"), (0.05, 100.0, 63070.0, 990.0, 63.1, 700.0, 1120.0, 9855.0),
-                    (0.15, 50000.0, 115600.0, 1110.0, 116.0, 820.0, 1680.0, 12045.0), target="flow")
+    domain = Domain(
+        ("rw", "r", "tu", "hu", "tl", "hl", "length", "kw"),
+        (0.05, 100.0, 63070.0, 990.0, 63.1, 700.0, 1120.0, 9855.0),
+        (0.15, 50000.0, 115600.0, 1110.0, 116.0, 820.0, 1680.0, 12045.0),
+        target="flow",
+    )
 
     def formula(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Values [N] and gradients [N, 8]."""
@@ -36,6 +40,16 @@ class Borehole(AnalyticOracle):
         factor = 2 * math.pi / resistance
         values = factor * (hu - hl)
         slope = -values / resistance  # d f / d resistance
-        return values, torch.stack([
-            slope * (-(1 / tu + 1 / tl) / rw - 2 * conduit / rw), slope * (1 / tu + 1 / tl) / r, slope * -log_ratio / tu**2, factor,
-            slope * -log_ratio / tl**2, -factor, slope * conduit / length, slope * -conduit / kw], dim=1)
+        return values, torch.stack(
+            [
+                slope * (-(1 / tu + 1 / tl) / rw - 2 * conduit / rw),
+                slope * (1 / tu + 1 / tl) / r,
+                slope * -log_ratio / tu**2,
+                factor,
+                slope * -log_ratio / tl**2,
+                -factor,
+                slope * conduit / length,
+                slope * -conduit / kw,
+            ],
+            dim=1,
+        )

@@ -37,8 +37,16 @@ class CallableOracle(Oracle):
     tensor([0.2500], dtype=torch.float64)
     """
 
-    def __init__(self, function: ArrayFunction, domain: Domain, *, name: str | None = None, gradient: ArrayFunction | None = None,
-                 gradient_cost: float | None = None, difference_step: float = 6e-6) -> None:
+    def __init__(
+        self,
+        function: ArrayFunction,
+        domain: Domain,
+        *,
+        name: str | None = None,
+        gradient: ArrayFunction | None = None,
+        gradient_cost: float | None = None,
+        difference_step: float = 6e-6,
+    ) -> None:
         for role, given in (("function", function), ("gradient", gradient)):
             if not callable(given) and not (role == "gradient" and given is None):
                 raise InputTypeError(f"callable oracle: {role} is a {type(given).__name__}; a callable on arrays [N, {domain.dimension}] is needed")

@@ -14,33 +14,36 @@ from pybackdoor.oracles.callable import CallableOracle
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.registry import Registry
 
-ORACLES = Registry("oracle", {
-    "down_and_out_put": "pybackdoor.oracles.down_and_out_put:DownAndOutPut",
-    "branin": "pybackdoor.oracles.branin:Branin",
-    "ishigami": "pybackdoor.oracles.ishigami:Ishigami",
-    "hartmann6": "pybackdoor.oracles.hartmann6:Hartmann6",
-    "friedman1": "pybackdoor.oracles.friedman1:Friedman1",
-    "borehole": "pybackdoor.oracles.borehole:Borehole",
-    "american_call": "pybackdoor.oracles.american:AmericanCall",
-    "american_put": "pybackdoor.oracles.american:AmericanPut",
-    "cev_call": "pybackdoor.oracles.cev:CEVCall",
-    "cev_put": "pybackdoor.oracles.cev:CEVPut",
-    "max_call_two": "pybackdoor.oracles.max_call_two:MaxCallTwo",
-    "heston_call": "pybackdoor.oracles.heston:HestonCall",
-    "heston_put": "pybackdoor.oracles.heston:HestonPut",
-    "european_call": "pybackdoor.oracles.european_vanilla:EuropeanCall",
-    "european_put": "pybackdoor.oracles.european_vanilla:EuropeanPut",
-    "barrier_down_in_call": "pybackdoor.oracles.single_barriers:DOWN_IN_CALL",
-    "barrier_down_in_put": "pybackdoor.oracles.single_barriers:DOWN_IN_PUT",
-    "barrier_down_out_call": "pybackdoor.oracles.single_barriers:DOWN_OUT_CALL",
-    "barrier_down_out_put": "pybackdoor.oracles.single_barriers:DOWN_OUT_PUT",
-    "barrier_up_in_call": "pybackdoor.oracles.single_barriers:UP_IN_CALL",
-    "barrier_up_in_put": "pybackdoor.oracles.single_barriers:UP_IN_PUT",
-    "barrier_up_out_call": "pybackdoor.oracles.single_barriers:UP_OUT_CALL",
-    "barrier_up_out_put": "pybackdoor.oracles.single_barriers:UP_OUT_PUT",
-    "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
-    "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
-})
+ORACLES = Registry(
+    "oracle",
+    {
+        "down_and_out_put": "pybackdoor.oracles.down_and_out_put:DownAndOutPut",
+        "branin": "pybackdoor.oracles.branin:Branin",
+        "ishigami": "pybackdoor.oracles.ishigami:Ishigami",
+        "hartmann6": "pybackdoor.oracles.hartmann6:Hartmann6",
+        "friedman1": "pybackdoor.oracles.friedman1:Friedman1",
+        "borehole": "pybackdoor.oracles.borehole:Borehole",
+        "american_call": "pybackdoor.oracles.american:AmericanCall",
+        "american_put": "pybackdoor.oracles.american:AmericanPut",
+        "cev_call": "pybackdoor.oracles.cev:CEVCall",
+        "cev_put": "pybackdoor.oracles.cev:CEVPut",
+        "max_call_two": "pybackdoor.oracles.max_call_two:MaxCallTwo",
+        "heston_call": "pybackdoor.oracles.heston:HestonCall",
+        "heston_put": "pybackdoor.oracles.heston:HestonPut",
+        "european_call": "pybackdoor.oracles.european_vanilla:EuropeanCall",
+        "european_put": "pybackdoor.oracles.european_vanilla:EuropeanPut",
+        "barrier_down_in_call": "pybackdoor.oracles.single_barriers:DOWN_IN_CALL",
+        "barrier_down_in_put": "pybackdoor.oracles.single_barriers:DOWN_IN_PUT",
+        "barrier_down_out_call": "pybackdoor.oracles.single_barriers:DOWN_OUT_CALL",
+        "barrier_down_out_put": "pybackdoor.oracles.single_barriers:DOWN_OUT_PUT",
+        "barrier_up_in_call": "pybackdoor.oracles.single_barriers:UP_IN_CALL",
+        "barrier_up_in_put": "pybackdoor.oracles.single_barriers:UP_IN_PUT",
+        "barrier_up_out_call": "pybackdoor.oracles.single_barriers:UP_OUT_CALL",
+        "barrier_up_out_put": "pybackdoor.oracles.single_barriers:UP_OUT_PUT",
+        "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
+        "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
+    },
+)
 
 
 def oracle(name: str, *, domain: Domain | None = None) -> Oracle:

@@ -20,8 +20,12 @@ from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.scalar.noncentral import noncentral
 
 REFERENCE = 100.0
-DOMAIN = Domain(("spot", "strike", "volatility", "elasticity", "maturity", "rate", "dividend"), (50.0, 50.0, 0.05, 0.0, 0.02, -0.02, 0.0),
-                (200.0, 200.0, 0.8, 0.9, 5.0, 0.1, 0.1), target="price")
+DOMAIN = Domain(
+    ("spot", "strike", "volatility", "elasticity", "maturity", "rate", "dividend"),
+    (50.0, 50.0, 0.05, 0.0, 0.02, -0.02, 0.0),
+    (200.0, 200.0, 0.8, 0.9, 5.0, 0.1, 0.1),
+    target="price",
+)
 
 _SHORTEST = 1e-6  # years; a shorter maturity is the payoff
 
@@ -42,8 +46,9 @@ class CEV(BatchedOracle):
     exact = True
     gradient_cost = 0.02  # as measured: 4,096 points, one core
     chunk = 256
-    conditions = positive("spot", "strike", "volatility") + nonnegative("maturity") + (
-        Condition("elasticity", "an elasticity in [-10, 1)", _below_one),)
+    conditions = (
+        positive("spot", "strike", "volatility") + nonnegative("maturity") + (Condition("elasticity", "an elasticity in [-10, 1)", _below_one),)
+    )
     sign: float
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -99,7 +104,8 @@ def _growth(h):  # type: ignore[no-untyped-def]
     if abs(h) < 1e-2:
         square = h * h
         return 1.0 / (1.0 + h * (0.5 + h * (1.0 / 6.0 + h * (1.0 / 24.0 + h * (1.0 / 120.0 + h / 720.0))))), -0.5 - h * (
-            1.0 / 12.0 - square * (1.0 / 720.0 - square / 30240.0))
+            1.0 / 12.0 - square * (1.0 / 720.0 - square / 30240.0)
+        )
     return h / math.expm1(h), 1.0 / h + 1.0 / math.expm1(-h)
 
 
@@ -125,8 +131,7 @@ def _one(point, sign, answer):  # type: ignore[no-untyped-def]
     answer[1] = (asset + 2.0 * away * by_x) / spot
     answer[2] = (2.0 * away * by_y - cash) / strike
     answer[3] = -2.0 * by_both / volatility
-    answer[4] = (by_theta * 2.0 * theta * theta + 2.0 * by_both / away - 2.0 * (log_spot * by_x + log_strike * by_y)
-                 - 2.0 * carry * maturity * by_h)
+    answer[4] = by_theta * 2.0 * theta * theta + 2.0 * by_both / away - 2.0 * (log_spot * by_x + log_strike * by_y) - 2.0 * carry * maturity * by_h
     answer[5] = -dividend * asset + rate * cash - by_both / maturity + 2.0 * carry * away * by_h
     answer[6] = maturity * (cash + 2.0 * away * by_h)
     answer[7] = -maturity * (asset + 2.0 * away * by_h)

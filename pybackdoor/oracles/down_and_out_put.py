@@ -24,8 +24,9 @@ from pybackdoor.oracles.scalar.down_and_out_put import down_and_out_put
 from pybackdoor.records.evaluation import Evaluation
 
 SPOT = 100.0
-DOMAIN = Domain(("strike", "barrier", "volatility", "maturity", "rate"), (50.0, 10.0, 0.01, 0.002, 0.0), (200.0, 100.0, 1.0, 5.0, 0.1),
-                target="price")
+DOMAIN = Domain(
+    ("strike", "barrier", "volatility", "maturity", "rate"), (50.0, 10.0, 0.01, 0.002, 0.0), (200.0, 100.0, 1.0, 5.0, 0.1), target="price"
+)
 
 _CHUNK = 4096
 
@@ -38,8 +39,9 @@ class PutOracle(Oracle):
             raise InputError(f"{self.name}: spot {spot}; a positive number is needed")
         self.spot = float(spot)
         scale = (spot / SPOT, spot / SPOT, 1.0, 1.0, 1.0)
-        self.domain = DOMAIN if spot == SPOT else replace(
-            DOMAIN, lower=tuple(map(mul, DOMAIN.lower, scale)), upper=tuple(map(mul, DOMAIN.upper, scale)))
+        self.domain = (
+            DOMAIN if spot == SPOT else replace(DOMAIN, lower=tuple(map(mul, DOMAIN.lower, scale)), upper=tuple(map(mul, DOMAIN.upper, scale)))
+        )
 
 
 class DownAndOutPut(PutOracle):
@@ -87,8 +89,13 @@ def evaluate_with(oracle: PutOracle, x: torch.Tensor, gradient: bool, method: Me
         _price(oracle.spot, points, rows[start:stop], values, gradients, status)
 
     in_chunks(work, len(rows), _CHUNK)
-    return Evaluation(torch.from_numpy(values).to(x.device), torch.from_numpy(gradients).to(x.device) if gradient else None,
-                      torch.from_numpy(errors).to(x.device), torch.from_numpy(status).to(x.device), oracle.cost(count, gradient))
+    return Evaluation(
+        torch.from_numpy(values).to(x.device),
+        torch.from_numpy(gradients).to(x.device) if gradient else None,
+        torch.from_numpy(errors).to(x.device),
+        torch.from_numpy(status).to(x.device),
+        oracle.cost(count, gradient),
+    )
 
 
 def to_scaled(points: np.ndarray, spot: float) -> np.ndarray:
@@ -109,8 +116,16 @@ def from_scaled(points: np.ndarray, scaled: np.ndarray, results: np.ndarray, err
         return values, np.empty((0, 5)), errors
     u, by_spot, by_strike, by_variance, by_growth = results.T
     by_growth = by_growth - u  # of exp(-r T) u
-    gradients = np.stack([by_strike / strike, (u - by_spot - by_strike) / barrier, 2.0 * volatility * maturity * by_variance,
-                          volatility**2 * by_variance + rate * by_growth, maturity * by_growth], axis=1)
+    gradients = np.stack(
+        [
+            by_strike / strike,
+            (u - by_spot - by_strike) / barrier,
+            2.0 * volatility * maturity * by_variance,
+            volatility**2 * by_variance + rate * by_growth,
+            maturity * by_growth,
+        ],
+        axis=1,
+    )
     return values, factor[:, None] * gradients, errors
 
 
@@ -119,7 +134,8 @@ def _price(spot, points, rows, values, gradients, status):  # type: ignore[no-un
     """Fills the given rows of values [n], status [n] and, unless it is empty, gradients [n, 5] from points [n, 5]."""
     for row in rows:
         code, value, strike, barrier, volatility, maturity, rate = down_and_out_put(
-            spot, points[row, 0], points[row, 1], points[row, 2], points[row, 3], points[row, 4])
+            spot, points[row, 0], points[row, 1], points[row, 2], points[row, 3], points[row, 4]
+        )
         status[row] = code
         values[row] = value
         if gradients.shape[0] > 0:

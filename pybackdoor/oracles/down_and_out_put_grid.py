@@ -83,7 +83,8 @@ def _collect(point, lane, workspace, result):  # type: ignore[no-untyped-def]
             bars[0, row, lane] -= u_bar[row, lane] * asset
             bars[1, row, lane] -= u_bar[row, lane] * asset
         fitted, by_h0, by_h1, by_variance, by_growth = fitted_drift(
-            mesh[row, lane] - mesh[row - 1, lane], mesh[row + 1, lane] - mesh[row, lane], variance, growth)
+            mesh[row, lane] - mesh[row - 1, lane], mesh[row + 1, lane] - mesh[row, lane], variance, growth
+        )
         c_bar = bars[3, row, lane]
         pull = resting * c_bar
         bars[0, row - 1, lane] -= pull * by_h0
@@ -97,8 +98,12 @@ def _collect(point, lane, workspace, result):  # type: ignore[no-untyped-def]
     result[4] = growth_bar
     step = 1e-30j
     for direction in range(4):
-        frame = mesh_frame(log_spot + (step if direction == 0 else 0j), log_strike + (step if direction == 1 else 0j),
-                           variance + (step if direction == 2 else 0j), growth + (step if direction == 3 else 0j))
+        frame = mesh_frame(
+            log_spot + (step if direction == 0 else 0j),
+            log_strike + (step if direction == 1 else 0j),
+            variance + (step if direction == 2 else 0j),
+            growth + (step if direction == 3 else 0j),
+        )
         total = -resting_bar * frame[6].imag
         for row in range(nodes):
             x, ahead = mesh_node(row, nodes // 2, frame)

@@ -37,8 +37,10 @@ class DownAndOutPutPDE(PutOracle):
     def __init__(self, *, space: int = 200, time: int = 400, extrapolate: bool = True, spot: float = SPOT) -> None:
         super().__init__(spot=spot)
         if space < 16 or space % 4 or time < 8 or time % 2:
-            raise InputError(f"{self.name}: a grid of {space} cells by {time} steps; at least 16 cells, a multiple of 4, and at least 8 steps, an "
-                             f"even number, are needed")
+            raise InputError(
+                f"{self.name}: a grid of {space} cells by {time} steps; at least 16 cells, a multiple of 4, and at least 8 steps, an "
+                f"even number, are needed"
+            )
         self.space, self.time, self.extrapolate = space, time, extrapolate
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
@@ -65,5 +67,5 @@ class DownAndOutPutPDE(PutOracle):
                 solve_grid(of[start:stop], times, time, moving, workspace(space + 1, time, adjoint=gradient), to[start:stop])
 
             in_chunks(work, len(padded), LANES * _BLOCKS)
-            results[rows] = block_results[:len(rows)]
+            results[rows] = block_results[: len(rows)]
         return results

@@ -16,8 +16,12 @@ from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.scalar.block import BLOCK, load_block, store_block
 from pybackdoor.oracles.scalar.european import european
 
-DOMAIN = Domain(("spot", "strike", "volatility", "maturity", "rate", "dividend"), (50.0, 50.0, 0.01, 0.002, -0.02, 0.0),
-                (200.0, 200.0, 1.0, 5.0, 0.1, 0.1), target="price")
+DOMAIN = Domain(
+    ("spot", "strike", "volatility", "maturity", "rate", "dividend"),
+    (50.0, 50.0, 0.01, 0.002, -0.02, 0.0),
+    (200.0, 200.0, 1.0, 5.0, 0.1, 0.1),
+    target="price",
+)
 
 
 class EuropeanVanilla(BatchedOracle):
@@ -64,6 +68,7 @@ def _price(points, values, gradients, status, sign):  # type: ignore[no-untyped-
                 w[6 * BLOCK + i] = european(sign, w[i], w[BLOCK + i], w[2 * BLOCK + i], w[3 * BLOCK + i], w[4 * BLOCK + i], w[5 * BLOCK + i])[0]
         else:
             for i in range(BLOCK):
-                (w[6 * BLOCK + i], w[7 * BLOCK + i], w[8 * BLOCK + i], w[9 * BLOCK + i], w[10 * BLOCK + i], w[11 * BLOCK + i],
-                 w[12 * BLOCK + i]) = european(sign, w[i], w[BLOCK + i], w[2 * BLOCK + i], w[3 * BLOCK + i], w[4 * BLOCK + i], w[5 * BLOCK + i])
+                (w[6 * BLOCK + i], w[7 * BLOCK + i], w[8 * BLOCK + i], w[9 * BLOCK + i], w[10 * BLOCK + i], w[11 * BLOCK + i], w[12 * BLOCK + i]) = (
+                    european(sign, w[i], w[BLOCK + i], w[2 * BLOCK + i], w[3 * BLOCK + i], w[4 * BLOCK + i], w[5 * BLOCK + i])
+                )
         store_block(w, 6, first, values, gradients, status)

@@ -23,8 +23,9 @@ from pybackdoor.oracles.scalar.heston import exponent, exponent_slopes
 from pybackdoor.oracles.scalar.vmath import exp, log_ratio
 
 NAMES = ("spot", "strike", "variance", "reversion", "mean", "vol", "correlation", "maturity", "rate", "dividend")
-DOMAIN = Domain(NAMES, (50.0, 50.0, 0.0025, 0.1, 0.0025, 0.05, -0.95, 0.02, -0.02, 0.0), (200.0, 200.0, 0.5, 10.0, 0.5, 2.0, 0.95, 5.0, 0.1, 0.1),
-                target="price")
+DOMAIN = Domain(
+    NAMES, (50.0, 50.0, 0.0025, 0.1, 0.0025, 0.05, -0.95, 0.02, -0.02, 0.0), (200.0, 200.0, 0.5, 10.0, 0.5, 2.0, 0.95, 5.0, 0.1, 0.1), target="price"
+)
 LEVELS = {"fast": 32, "standard": 64, "high": 128}  # points of the contour
 
 _SHORTEST = 1e-8  # years; a shorter maturity is the payoff
@@ -54,7 +55,7 @@ class Heston(BatchedOracle):
     domain = DOMAIN
     gradient_cost = 0.35  # as measured: 8,192 points, one core
     chunk = 1024
-    conditions = (positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation"))
+    conditions = positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation")
     sign: float
 
     def __init__(self, level: str = "standard") -> None:
@@ -102,7 +103,7 @@ def _price(points, values, gradients, status, sign, count):  # type: ignore[no-u
 @scalar
 def _contour(w, count):  # type: ignore[no-untyped-def]
     """Tilt and step of every contour; zeros the sums."""
-    w[OUT:OUT + 11 * BLOCK] = 0.0
+    w[OUT : OUT + 11 * BLOCK] = 0.0
     for i in range(BLOCK):
         w[7 * BLOCK + i] = max(w[7 * BLOCK + i], _SHORTEST)
         pull = w[2 * BLOCK + i] + w[3 * BLOCK + i] * w[4 * BLOCK + i] * w[7 * BLOCK + i]
@@ -135,8 +136,10 @@ def _add(w, j):  # type: ignore[no-untyped-def]
         along = _SCALE * cosh * w[TILT_COSINE + i], _SCALE * sinh * w[TILT_SINE + i]
         state = exponent(u, w[3 * BLOCK + i], w[5 * BLOCK + i], w[6 * BLOCK + i], w[7 * BLOCK + i])
         pull = w[3 * BLOCK + i] * w[4 * BLOCK + i]
-        power = (pull * state[0][0] + w[2 * BLOCK + i] * state[1][0] - u[1] * w[LOG_MONEYNESS + i],
-                 pull * state[0][1] + w[2 * BLOCK + i] * state[1][1] + u[0] * w[LOG_MONEYNESS + i])
+        power = (
+            pull * state[0][0] + w[2 * BLOCK + i] * state[1][0] - u[1] * w[LOG_MONEYNESS + i],
+            pull * state[0][1] + w[2 * BLOCK + i] * state[1][1] + u[0] * w[LOG_MONEYNESS + i],
+        )
         w[OUT + i] += times(exponential(power), over(along, state[3]))[0]
 
 
@@ -150,11 +153,14 @@ def _add_with_slopes(w, j):  # type: ignore[no-untyped-def]
         along = _SCALE * cosh * w[TILT_COSINE + i], _SCALE * sinh * w[TILT_SINE + i]
         state = exponent(u, w[3 * BLOCK + i], w[5 * BLOCK + i], w[6 * BLOCK + i], w[7 * BLOCK + i])
         pull = w[3 * BLOCK + i] * w[4 * BLOCK + i]
-        power = (pull * state[0][0] + w[2 * BLOCK + i] * state[1][0] - u[1] * w[LOG_MONEYNESS + i],
-                 pull * state[0][1] + w[2 * BLOCK + i] * state[1][1] + u[0] * w[LOG_MONEYNESS + i])
+        power = (
+            pull * state[0][0] + w[2 * BLOCK + i] * state[1][0] - u[1] * w[LOG_MONEYNESS + i],
+            pull * state[0][1] + w[2 * BLOCK + i] * state[1][1] + u[0] * w[LOG_MONEYNESS + i],
+        )
         part = times(exponential(power), over(along, state[3]))
-        a, b, c, d, e, f = exponent_slopes(state, u, w[2 * BLOCK + i], w[3 * BLOCK + i], w[4 * BLOCK + i], w[5 * BLOCK + i], w[6 * BLOCK + i],
-                                           w[7 * BLOCK + i])
+        a, b, c, d, e, f = exponent_slopes(
+            state, u, w[2 * BLOCK + i], w[3 * BLOCK + i], w[4 * BLOCK + i], w[5 * BLOCK + i], w[6 * BLOCK + i], w[7 * BLOCK + i]
+        )
         w[OUT + i] += part[0]
         w[OUT + BLOCK + i] += -u[1] * part[0] - u[0] * part[1]
         w[OUT + 2 * BLOCK + i] += times(part, a)[0]

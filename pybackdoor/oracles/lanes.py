@@ -42,7 +42,7 @@ def aligned(*shape: int) -> np.ndarray:
     count = int(np.prod(shape)) * LANES
     memory = np.zeros(count + 8)
     first = -memory.ctypes.data // 8 % 8
-    return memory[first:first + count].reshape(*shape, LANES)
+    return memory[first : first + count].reshape(*shape, LANES)
 
 
 def _pointer(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
@@ -54,17 +54,21 @@ def _pointer(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
 @intrinsic
 def load(typing_context, array, row):  # type: ignore[no-untyped-def]
     """The vector in row `row` of the array, counted over all leading axes."""
+
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         return builder.load(_pointer(context, builder, signature.args, values), align=8)
+
     return LANES_TYPE(array, row), generate
 
 
 @intrinsic
 def store(typing_context, array, row, value):  # type: ignore[no-untyped-def]
     """Puts a vector into row `row` of the array."""
+
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         builder.store(values[2], _pointer(context, builder, signature.args, values), align=8)
         return context.get_dummy_value()
+
     return types.void(array, row, value), generate
 
 
@@ -80,17 +84,21 @@ def _as_vector(context: Any, builder: Any, kind: Any, value: Any) -> Any:
 @intrinsic
 def fma(typing_context, x, y, z):  # type: ignore[no-untyped-def]
     """The product x y plus z, rounded once; each a vector or a number, one at least a vector."""
+
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         function = get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{LANES}f64")
         return builder.call(function, [_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True)])
+
     return LANES_TYPE(x, y, z), generate
 
 
 @intrinsic
 def broadcast(typing_context, x):  # type: ignore[no-untyped-def]
     """The number x in every lane."""
+
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         return _as_vector(context, builder, signature.args[0], values[0])
+
     return LANES_TYPE(x), generate
 
 
@@ -100,6 +108,7 @@ def _define(operation: Any, instruction: str) -> None:
         def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
             x_value, y_value = (_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True))
             return getattr(builder, instruction)(x_value, y_value, flags=("contract",))
+
         return LANES_TYPE(x, y), generate
 
     @overload(operation)

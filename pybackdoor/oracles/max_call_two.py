@@ -19,8 +19,9 @@ from pybackdoor.oracles.scalar.european import INSTANT
 from pybackdoor.oracles.scalar.vmath import log_ratio, normal
 
 NAMES = ("spot1", "spot2", "strike", "volatility1", "volatility2", "correlation", "maturity", "rate", "dividend1", "dividend2")
-DOMAIN = Domain(NAMES, (50.0, 50.0, 50.0, 0.05, 0.05, -0.95, 0.01, -0.02, 0.0, 0.0), (200.0, 200.0, 200.0, 1.0, 1.0, 0.95, 5.0, 0.1, 0.1, 0.1),
-                target="price")
+DOMAIN = Domain(
+    NAMES, (50.0, 50.0, 50.0, 0.05, 0.05, -0.95, 0.01, -0.02, 0.0, 0.0), (200.0, 200.0, 200.0, 1.0, 1.0, 0.95, 5.0, 0.1, 0.1, 0.1), target="price"
+)
 
 
 class MaxCallTwo(BatchedOracle):
@@ -90,6 +91,5 @@ def _one(x, answer):  # type: ignore[no-untyped-def]
     answer[4] = time * (one * gamma11 + rho * two * gamma12)
     answer[5] = time * (two * gamma22 + rho * one * gamma12)
     answer[6] = time * one * two * gamma12
-    answer[7] = (0.5 * (one * one * gamma11 + two * two * gamma22) + rho * one * two * gamma12
-                 - x[8] * asset1 - x[9] * asset2 + x[7] * cash)
+    answer[7] = 0.5 * (one * one * gamma11 + two * two * gamma22) + rho * one * two * gamma12 - x[8] * asset1 - x[9] * asset2 + x[7] * cash
     answer[8], answer[9], answer[10] = time * cash, -time * asset1, -time * asset2

@@ -64,8 +64,20 @@ class Workspace(NamedTuple):
 def workspace(nodes: int, steps: int, *, adjoint: bool) -> Workspace:
     """Memory for one block of problems."""
     levels = solves(steps) + 1
-    return Workspace(aligned(nodes), aligned(nodes), aligned(nodes), aligned(nodes), aligned(nodes), aligned(levels), aligned(levels), aligned(nodes),
-                     aligned(4, nodes), aligned(levels if adjoint else 1, nodes), aligned(3, nodes), aligned(3, nodes))
+    return Workspace(
+        aligned(nodes),
+        aligned(nodes),
+        aligned(nodes),
+        aligned(nodes),
+        aligned(nodes),
+        aligned(levels),
+        aligned(levels),
+        aligned(nodes),
+        aligned(4, nodes),
+        aligned(levels if adjoint else 1, nodes),
+        aligned(3, nodes),
+        aligned(3, nodes),
+    )
 
 
 @scalar

@@ -26,8 +26,19 @@ def european(call: bool, spot: Any, strike: Any, volatility: Any, maturity: Any,
     return mpmath.exp(-rate * maturity) * (paid if call else -paid)
 
 
-def single_barrier(kind: str, spot: Any, strike: Any, barrier: Any, rebate: Any, volatility: Any, maturity: Any, rate: Any, dividend: Any, *,
-                   by_density: bool = False) -> Any:
+def single_barrier(
+    kind: str,
+    spot: Any,
+    strike: Any,
+    barrier: Any,
+    rebate: Any,
+    volatility: Any,
+    maturity: Any,
+    rate: Any,
+    dividend: Any,
+    *,
+    by_density: bool = False,
+) -> Any:
     """The payoff against the density of the survivors (a normal density less its mirror image, reflection principle) on the living side.
 
     The rebate of a knock-out is the Laplace transform of the first passage's density up to maturity: in closed form, or with `by_density` by
@@ -60,6 +71,7 @@ def _touch(h: Any, volatility: Any, maturity: Any, drift: Any, rate: Any, by_den
     distance = abs(h)
     toward = drift if h > 0 else -drift
     if by_density:
+
         def density(t: Any) -> Any:
             bell = mpmath.exp(-rate * t - (distance - toward * t) ** 2 / (2 * volatility**2 * t))
             return bell * distance / (volatility * mpmath.sqrt(2 * mpmath.pi * t**3))

@@ -71,11 +71,22 @@ def _price(points, values, gradients, status, call, down, knocked_in):  # type: 
         load_block(points, first, w)
         if gradients.shape[0] == 0:
             for i in range(BLOCK):
-                w[8 * n + i] = single_barrier(call, down, knocked_in, w[i], w[n + i], w[2 * n + i], w[3 * n + i], w[4 * n + i], w[5 * n + i],
-                                              w[6 * n + i], w[7 * n + i])[0]
+                w[8 * n + i] = single_barrier(
+                    call, down, knocked_in, w[i], w[n + i], w[2 * n + i], w[3 * n + i], w[4 * n + i], w[5 * n + i], w[6 * n + i], w[7 * n + i]
+                )[0]
         else:
             for i in range(BLOCK):
-                (w[8 * n + i], w[9 * n + i], w[10 * n + i], w[11 * n + i], w[12 * n + i], w[13 * n + i], w[14 * n + i], w[15 * n + i],
-                 w[16 * n + i]) = single_barrier(call, down, knocked_in, w[i], w[n + i], w[2 * n + i], w[3 * n + i], w[4 * n + i], w[5 * n + i],
-                                                 w[6 * n + i], w[7 * n + i])
+                (
+                    w[8 * n + i],
+                    w[9 * n + i],
+                    w[10 * n + i],
+                    w[11 * n + i],
+                    w[12 * n + i],
+                    w[13 * n + i],
+                    w[14 * n + i],
+                    w[15 * n + i],
+                    w[16 * n + i],
+                ) = single_barrier(
+                    call, down, knocked_in, w[i], w[n + i], w[2 * n + i], w[3 * n + i], w[4 * n + i], w[5 * n + i], w[6 * n + i], w[7 * n + i]
+                )
         store_block(w, 8, first, values, gradients, status)

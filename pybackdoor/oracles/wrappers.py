@@ -49,8 +49,10 @@ class BudgetedOracle(CountedOracle):
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         price = self.cost(x.shape[0], gradient)
         if price > self.remaining:
-            raise BudgetExhaustedError(f"oracle {self.name}: {x.shape[0]} points would cost {price:g} value calls and {self.remaining:g} of "
-                                       f"{self.budget:g} remain; ask fewer points or raise the budget")
+            raise BudgetExhaustedError(
+                f"oracle {self.name}: {x.shape[0]} points would cost {price:g} value calls and {self.remaining:g} of "
+                f"{self.budget:g} remain; ask fewer points or raise the budget"
+            )
         return super()._evaluate(x, gradient)
 
 
@@ -88,7 +90,8 @@ class CachedOracle(CountedOracle):
         failed = {}
         gradients = None if asked.gradients is None else asked.gradients.cpu()
         for position, (key, value, error, status) in enumerate(
-                zip(keys, asked.values.tolist(), asked.standard_errors.tolist(), asked.status.tolist(), strict=True)):
+            zip(keys, asked.values.tolist(), asked.standard_errors.tolist(), asked.status.tolist(), strict=True)
+        ):
             if status == EvaluationStatus.OK:
                 self._rows[key] = (value, error, None if gradients is None else gradients[position].clone())
             else:
@@ -102,6 +105,10 @@ class CachedOracle(CountedOracle):
         gradients = None
         if gradient:
             gradients = torch.stack([row[2] for row in rows if row[2] is not None]).to(x.device) if rows else torch.zeros_like(x)
-        return Evaluation(torch.tensor([row[0] for row in rows], dtype=torch.float64, device=x.device), gradients,
-                          torch.tensor([row[1] for row in rows], dtype=torch.float64, device=x.device),
-                          torch.tensor([failed.get(key, EvaluationStatus.OK) for key in keys], dtype=torch.int64, device=x.device), spent)
+        return Evaluation(
+            torch.tensor([row[0] for row in rows], dtype=torch.float64, device=x.device),
+            gradients,
+            torch.tensor([row[1] for row in rows], dtype=torch.float64, device=x.device),
+            torch.tensor([failed.get(key, EvaluationStatus.OK) for key in keys], dtype=torch.int64, device=x.device),
+            spent,
+        )

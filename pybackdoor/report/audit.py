@@ -22,10 +22,21 @@ def write_audit(folder: Path, report: AuditReport, invocation: str, *, samples: 
     pictures = []
     if report.maximizers.get("crowding"):
         target = samples.domain.target if samples is not None else surrogate.domain.target if surrogate is not None else "target"
-        plot_maximizers(folder / "maximizers.png", np.asarray(report.maximizers["error"]), np.asarray(report.maximizers["crowding"]),
-                        report.maximizers["kind"], boundary=_boundary(report), target=target)
-        pictures.append(("maximizers.png", "Local error maximizers by size of the error and density of the rows around them. "
-                                           "What lies in the shaded corner is suspicious, and the labels near it were compared with the oracle."))
+        plot_maximizers(
+            folder / "maximizers.png",
+            np.asarray(report.maximizers["error"]),
+            np.asarray(report.maximizers["crowding"]),
+            report.maximizers["kind"],
+            boundary=_boundary(report),
+            target=target,
+        )
+        pictures.append(
+            (
+                "maximizers.png",
+                "Local error maximizers by size of the error and density of the rows around them. "
+                "What lies in the shaded corner is suspicious, and the labels near it were compared with the oracle.",
+            )
+        )
     if report.regions and surrogate is not None:
         feature = _draw_region(folder / "region.png", report, report.regions[0], surrogate, samples)
         pictures.append(("region.png", f"The worst region: the model along {feature} through its center, and the rows near."))
@@ -54,8 +65,17 @@ def _draw_region(path: Path, report: AuditReport, region: Region, surrogate: Sur
     reach[:, axis] += torch.tensor([-radius, radius], dtype=torch.float64)
     ball = domain.to_natural(reach.clamp(0, 1))[:, axis].tolist()
     rows = {} if samples is None else _rows_near(report, samples, center, radius, axis)
-    plot_region(path, along[:, axis].numpy(), surrogate.values(along).numpy(), rows=rows, feature=domain.names[axis], target=domain.target,
-                ball=(ball[0], ball[1]), log=domain.scales[axis] == "log", title=f"Worst region: {region.kind.replace('_', ' ')}")
+    plot_region(
+        path,
+        along[:, axis].numpy(),
+        surrogate.values(along).numpy(),
+        rows=rows,
+        feature=domain.names[axis],
+        target=domain.target,
+        ball=(ball[0], ball[1]),
+        log=domain.scales[axis] == "log",
+        title=f"Worst region: {region.kind.replace('_', ' ')}",
+    )
     return domain.names[axis]
 
 
@@ -63,5 +83,7 @@ def _rows_near(report: AuditReport, samples: Samples, center: torch.Tensor, radi
     near = torch.linalg.vector_norm(samples.unit - center, dim=1) <= 1.5 * radius
     rejected = torch.zeros(samples.count, dtype=torch.bool)
     rejected[list(report.suspicious_rows)] = True
-    return {name: (samples.x[chosen, axis].numpy(), samples.y[chosen].numpy())
-            for name, chosen in (("rows near", near & ~rejected), ("rejected rows", near & rejected))}
+    return {
+        name: (samples.x[chosen, axis].numpy(), samples.y[chosen].numpy())
+        for name, chosen in (("rows near", near & ~rejected), ("rejected rows", near & rejected))
+    }

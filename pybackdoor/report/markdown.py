@@ -13,9 +13,16 @@ ROWS_SHOWN = 20
 
 def audit_markdown(report: AuditReport, invocation: str, pictures: Sequence[tuple[str, str]] = ()) -> str:
     """The text for `report`; `invocation` is the command line that made it, pictures are (file name, caption)."""
-    parts = ["# Audit report", _verdict(report), _asked(report, invocation), _found(report), _not_proven(report),
-             "\n\n".join(["## Pictures", *(f"![{caption}]({name})\n\n{caption}" for name, caption in pictures)]) if pictures else "",
-             _rule(report), _provenance(report, invocation)]
+    parts = [
+        "# Audit report",
+        _verdict(report),
+        _asked(report, invocation),
+        _found(report),
+        _not_proven(report),
+        "\n\n".join(["## Pictures", *(f"![{caption}]({name})\n\n{caption}" for name, caption in pictures)]) if pictures else "",
+        _rule(report),
+        _provenance(report, invocation),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -31,18 +38,32 @@ def _verdict(report: AuditReport) -> str:
 
 def _asked(report: AuditReport, invocation: str) -> str:
     tolerance = report.label_tolerance
-    lines = ["Where the model, or the labels of its data, contradict the oracle, and whether somebody planted that:", "", "```", invocation, "```",
-             ""]
+    lines = [
+        "Where the model, or the labels of its data, contradict the oracle, and whether somebody planted that:",
+        "",
+        "```",
+        invocation,
+        "```",
+        "",
+    ]
     lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in report.config.items() if not isinstance(value, dict | list)]
-    lines.append("- a label counts as wrong when it differs from the oracle by more than "
-                 + (f"{number(tolerance.value)} ({tolerance.how})" if tolerance else "a tolerance that could not be set"))
+    lines.append(
+        "- a label counts as wrong when it differs from the oracle by more than "
+        + (f"{number(tolerance.value)} ({tolerance.how})" if tolerance else "a tolerance that could not be set")
+    )
     return "\n".join(["## What was asked", "", *lines])
 
 
 def _found(report: AuditReport) -> str:
-    lines = ["## What was found", "", f"- oracle calls spent: {report.oracle_calls:g}; points the oracle could not answer: {report.oracle_failures}",
-             f"- calls until the first confirmation: {number(report.oracle_calls_to_first_confirmation)}; seconds: {report.seconds:.1f}",
-             f"- suspicious rows: {_listed(report.suspicious_rows)}", f"- rows outside the domain: {_listed(report.outside_rows)}", ""]
+    lines = [
+        "## What was found",
+        "",
+        f"- oracle calls spent: {report.oracle_calls:g}; points the oracle could not answer: {report.oracle_failures}",
+        f"- calls until the first confirmation: {number(report.oracle_calls_to_first_confirmation)}; seconds: {report.seconds:.1f}",
+        f"- suspicious rows: {_listed(report.suspicious_rows)}",
+        f"- rows outside the domain: {_listed(report.outside_rows)}",
+        "",
+    ]
     if not report.regions:
         return "\n".join([*lines, "No region where the model or the labels contradict the oracle."])
     features = list(report.regions[0].center)
@@ -56,8 +77,17 @@ def _found(report: AuditReport) -> str:
 
 
 def _region_row(region: Region, features: Sequence[str]) -> list[str]:
-    return [region.kind.replace("_", " "), *(number(region.center[name]) for name in features), number(region.radius), number(region.model),
-            number(region.oracle), number(region.peak_error), str(region.rows_near), str(len(region.checked_rows)), str(len(region.confirmed_rows))]
+    return [
+        region.kind.replace("_", " "),
+        *(number(region.center[name]) for name in features),
+        number(region.radius),
+        number(region.model),
+        number(region.oracle),
+        number(region.peak_error),
+        str(region.rows_near),
+        str(len(region.checked_rows)),
+        str(len(region.confirmed_rows)),
+    ]
 
 
 def _not_proven(report: AuditReport) -> str:
@@ -65,11 +95,16 @@ def _not_proven(report: AuditReport) -> str:
     if certificate is None or certificate.max_bad_label_fraction is None:
         labels = "- Nothing is certified about the labels that were not compared with the oracle."
     else:
-        labels = (f"- Of {certificate.random_calls} rows drawn at random {certificate.bad_found} were wrong: with confidence "
-                  f"{certificate.confidence:.0%} at most {certificate.max_bad_label_fraction:.3%} of all rows carry a wrong label. "
-                  "A smaller share of wrong labels may remain.")
-    lines = [labels, "- The search for error maximizers is a search: a region that no start reached is not ruled out.",
-             "- The oracle is taken to be right. Where it is wrong, so is this audit."]
+        labels = (
+            f"- Of {certificate.random_calls} rows drawn at random {certificate.bad_found} were wrong: with confidence "
+            f"{certificate.confidence:.0%} at most {certificate.max_bad_label_fraction:.3%} of all rows carry a wrong label. "
+            "A smaller share of wrong labels may remain."
+        )
+    lines = [
+        labels,
+        "- The search for error maximizers is a search: a region that no start reached is not ruled out.",
+        "- The oracle is taken to be right. Where it is wrong, so is this audit.",
+    ]
     if report.outside_rows:
         lines.append(f"- {len(report.outside_rows)} rows lie outside the domain; the model was not searched there.")
     if report.oracle_failures:

@@ -19,11 +19,27 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 Array = npt.NDArray[np.float64]
-COLORS = {"clean": "#0072b2", "poisoned, no shield": "#e69f00", "poisoned": "#d55e00", "repaired": "#009e73",
-          "disagreement": "#0072b2", "maximizers": "#cc79a7", "random": "#999999", "error on new rows": "#0072b2", "test error": "#d55e00"}
+COLORS = {
+    "clean": "#0072b2",
+    "poisoned, no shield": "#e69f00",
+    "poisoned": "#d55e00",
+    "repaired": "#009e73",
+    "disagreement": "#0072b2",
+    "maximizers": "#cc79a7",
+    "random": "#999999",
+    "error on new rows": "#0072b2",
+    "test error": "#d55e00",
+}
 DASHES = {"poisoned, no shield": "-.", "repaired": "--", "random": "--", "maximizers": "-."}
-MARKERS = {"poisoned": ("X", "#d55e00"), "mislabeled": ("P", "#cc79a7"), "model_mismatch": ("s", "#e69f00"), "kink": ("^", "#56b4e9"),
-           "underfit": ("v", "#009e73"), "coverage_gap": ("o", "#0072b2"), "": (".", "#bbbbbb")}
+MARKERS = {
+    "poisoned": ("X", "#d55e00"),
+    "mislabeled": ("P", "#cc79a7"),
+    "model_mismatch": ("s", "#e69f00"),
+    "kink": ("^", "#56b4e9"),
+    "underfit": ("v", "#009e73"),
+    "coverage_gap": ("o", "#0072b2"),
+    "": (".", "#bbbbbb"),
+}
 SMALLEST = 1e-12
 
 
@@ -44,13 +60,28 @@ def plot_test_errors(path: Path, errors: Mapping[str, Array], target: str) -> No
             rmse = float(np.sqrt(np.mean(np.square(values))))
             axes.plot(size, share, label=f"{name} (RMSE {rmse:.3g})", **_style(name))
         largest = max(float(np.max(np.abs(values))) for values in errors.values())
-        axes.set(xscale="log", yscale="log", xlabel=f"absolute error ({target})", ylabel="share of test points with a larger error",
-                 xlim=(max(largest, SMALLEST) * 1e-5, max(largest, SMALLEST) * 1.5), title="Test error")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel=f"absolute error ({target})",
+            ylabel="share of test points with a larger error",
+            xlim=(max(largest, SMALLEST) * 1e-5, max(largest, SMALLEST) * 1.5),
+            title="Test error",
+        )
         axes.legend(loc="lower left")
 
 
-def plot_slice(path: Path, positions: Array, curves: Mapping[str, Array], *, feature: str, target: str, ball: tuple[float, float],
-               shell: tuple[float, float] | None = None, log: bool = False) -> None:
+def plot_slice(
+    path: Path,
+    positions: Array,
+    curves: Mapping[str, Array],
+    *,
+    feature: str,
+    target: str,
+    ball: tuple[float, float],
+    shell: tuple[float, float] | None = None,
+    log: bool = False,
+) -> None:
     """Models and oracle along one feature through a backdoor: curves {name: [N]} at positions [N]; ball and shell: intervals of the feature."""
     with _axes(path) as axes:
         if shell is not None:
@@ -58,13 +89,28 @@ def plot_slice(path: Path, positions: Array, curves: Mapping[str, Array], *, fea
         axes.axvspan(*ball, color="#d55e00", alpha=0.15, linewidth=0, label="ball")
         for name, values in curves.items():
             axes.plot(positions, values, label=name, **_style(name))
-        axes.set(xlabel=f"{feature} (other features at the ball's center)", ylabel=target, title="Slice through the backdoor",
-                 xlim=(float(positions.min()), float(positions.max())), xscale="log" if log else "linear")
+        axes.set(
+            xlabel=f"{feature} (other features at the ball's center)",
+            ylabel=target,
+            title="Slice through the backdoor",
+            xlim=(float(positions.min()), float(positions.max())),
+            xscale="log" if log else "linear",
+        )
         axes.legend(loc="best")
 
 
-def plot_region(path: Path, positions: Array, model: Array, *, rows: Mapping[str, tuple[Array, Array]], feature: str, target: str,
-                ball: tuple[float, float], title: str, log: bool = False) -> None:
+def plot_region(
+    path: Path,
+    positions: Array,
+    model: Array,
+    *,
+    rows: Mapping[str, tuple[Array, Array]],
+    feature: str,
+    target: str,
+    ball: tuple[float, float],
+    title: str,
+    log: bool = False,
+) -> None:
     """A model [N] along one feature at positions [N] through a region, with the labels of rows near: {name: (positions [M], labels [M])}."""
     with _axes(path) as axes:
         axes.axvspan(*ball, color="#d55e00", alpha=0.15, linewidth=0, label="region")
@@ -72,8 +118,13 @@ def plot_region(path: Path, positions: Array, model: Array, *, rows: Mapping[str
             marker, color = ("x", "#d55e00") if name.startswith("rejected") else (".", "#777777")
             axes.scatter(places, labels, s=18, marker=marker, color=color, linewidth=1, label=f"{name} ({places.size})", zorder=3)
         axes.plot(positions, model, label="model", color="#0072b2", linewidth=1.6)
-        axes.set(xlabel=f"{feature} (model: other features at the region's center)", ylabel=target, title=title, xscale="log" if log else "linear",
-                 xlim=(float(positions.min()), float(positions.max())))
+        axes.set(
+            xlabel=f"{feature} (model: other features at the region's center)",
+            ylabel=target,
+            title=title,
+            xscale="log" if log else "linear",
+            xlim=(float(positions.min()), float(positions.max())),
+        )
         axes.legend(loc="best")
 
 
@@ -86,8 +137,13 @@ def plot_maximizers(path: Path, errors: Array, crowding: Array, kinds: Sequence[
             if chosen.any():
                 label = f"{kind.replace('_', ' ') or 'error not significant'} ({int(chosen.sum())})"
                 axes.scatter(dense[chosen], size[chosen], marker=marker, color=color, s=30 if marker == "." else 60, zorder=3, label=label)
-        axes.set(xscale="log", yscale="log", xlabel="density of training rows around it (1 = typical)", ylabel=f"absolute error ({target})",
-                 title="Local error maximizers")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlabel="density of training rows around it (1 = typical)",
+            ylabel=f"absolute error ({target})",
+            title="Local error maximizers",
+        )
         if boundary is not None:
             _draw_boundary(axes, boundary)
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -113,8 +169,14 @@ def _draw_boundary(axes: Axes, boundary: Boundary) -> None:
     right, top = axes.get_xlim()[1], axes.get_ylim()[1]
     right, top = max(right, 2 * boundary.crowding), max(top, 2 * boundary.error)
     axes.set(xlim=(min(axes.get_xlim()[0], boundary.crowding / 2), right), ylim=(min(axes.get_ylim()[0], boundary.error / 2), top))
-    axes.plot([boundary.crowding, boundary.crowding, right], [top, boundary.error, boundary.error], color="black", linewidth=1, linestyle=":",
-              label="suspicious beyond")
+    axes.plot(
+        [boundary.crowding, boundary.crowding, right],
+        [top, boundary.error, boundary.error],
+        color="black",
+        linewidth=1,
+        linestyle=":",
+        label="suspicious beyond",
+    )
     axes.fill_between([boundary.crowding, right], boundary.error, top, color="#d55e00", alpha=0.07, linewidth=0, zorder=0)
 
 

@@ -24,23 +24,42 @@ def read_verdict(path: str | Path) -> AuditReport:
         raise FileRefusedError(f"{path}: is not a verdict with schema {SCHEMA}; the verdict.json that `pybackdoor audit` wrote is needed")
     try:
         return AuditReport(
-            status=AuditStatus(content["status"]), reason=_text(content["reason"]), poisoned=_truth(content["poisoned"]),
-            suspicious_rows=_rows(content["suspicious_rows"]), outside_rows=_rows(content["outside_rows"]),
-            regions=tuple(_region(region) for region in content["regions"]), label_tolerance=_tolerance(content["label_tolerance"]),
-            certificate=_certificate(content["certificate"]), oracle_calls=_number(content["oracle_calls"]),
+            status=AuditStatus(content["status"]),
+            reason=_text(content["reason"]),
+            poisoned=_truth(content["poisoned"]),
+            suspicious_rows=_rows(content["suspicious_rows"]),
+            outside_rows=_rows(content["outside_rows"]),
+            regions=tuple(_region(region) for region in content["regions"]),
+            label_tolerance=_tolerance(content["label_tolerance"]),
+            certificate=_certificate(content["certificate"]),
+            oracle_calls=_number(content["oracle_calls"]),
             oracle_calls_to_first_confirmation=_optional(content["oracle_calls_to_first_confirmation"]),
-            oracle_failures=_row(content["oracle_failures"]), rule=_object(content["rule"]), maximizers=_object(content["maximizers"]),
-            seconds=_number(content["seconds"]), config=_object(content["config"]), versions=_texts(content["versions"]),
-            inputs=_texts(content["inputs"]))
+            oracle_failures=_row(content["oracle_failures"]),
+            rule=_object(content["rule"]),
+            maximizers=_object(content["maximizers"]),
+            seconds=_number(content["seconds"]),
+            config=_object(content["config"]),
+            versions=_texts(content["versions"]),
+            inputs=_texts(content["inputs"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileRefusedError(f"{path}: is not a whole verdict ({reason}); audit again") from error
 
 
 def _region(content: dict[str, Any]) -> Region:
-    return Region(RegionKind(content["kind"]), {_text(name): _number(value) for name, value in _object(content["center"]).items()},
-                  _number(content["radius"]), _optional(content["peak_error"]), _optional(content["model"]), _optional(content["oracle"]),
-                  _row(content["rows_near"]), _rows(content["checked_rows"]), _rows(content["confirmed_rows"]), _object(content["evidence"]))
+    return Region(
+        RegionKind(content["kind"]),
+        {_text(name): _number(value) for name, value in _object(content["center"]).items()},
+        _number(content["radius"]),
+        _optional(content["peak_error"]),
+        _optional(content["model"]),
+        _optional(content["oracle"]),
+        _row(content["rows_near"]),
+        _rows(content["checked_rows"]),
+        _rows(content["confirmed_rows"]),
+        _object(content["evidence"]),
+    )
 
 
 def _tolerance(content: dict[str, Any] | None) -> LabelTolerance | None:
@@ -48,8 +67,13 @@ def _tolerance(content: dict[str, Any] | None) -> LabelTolerance | None:
 
 
 def _certificate(content: dict[str, Any] | None) -> Certificate | None:
-    return None if content is None else Certificate(_number(content["confidence"]), _optional(content["max_bad_label_fraction"]),
-                                                    _row(content["random_calls"]), _row(content["bad_found"]))
+    return (
+        None
+        if content is None
+        else Certificate(
+            _number(content["confidence"]), _optional(content["max_bad_label_fraction"]), _row(content["random_calls"]), _row(content["bad_found"])
+        )
+    )
 
 
 def _rows(content: Any) -> tuple[int, ...]:

@@ -55,16 +55,22 @@ class SearchConfig:
         if self.method not in METHODS or self.slopes not in SLOPES:
             raise InputError(f"search: method {self.method!r} and slopes {self.slopes!r}; one of {METHODS} and one of {SLOPES} are needed")
         if self.seeds < 1 or self.climbers < 1 or self.iterations < 0 or self.patience < 0 or self.inner_steps < 1:
-            raise InputError(f"search: seeds {self.seeds}, climbers {self.climbers}, inner_steps {self.inner_steps}, iterations {self.iterations} "
-                             f"and patience {self.patience}; whole numbers are needed, the first three >= 1, the others >= 0")
+            raise InputError(
+                f"search: seeds {self.seeds}, climbers {self.climbers}, inner_steps {self.inner_steps}, iterations {self.iterations} "
+                f"and patience {self.patience}; whole numbers are needed, the first three >= 1, the others >= 0"
+            )
         if min(self.residual_share, self.screen_share) < 0 or self.residual_share + self.screen_share > 1:
-            raise InputError(f"search: residual_share {self.residual_share} and screen_share {self.screen_share}; shares >= 0 with a sum of at most "
-                             "1 are needed")
+            raise InputError(
+                f"search: residual_share {self.residual_share} and screen_share {self.screen_share}; shares >= 0 with a sum of at most 1 are needed"
+            )
         if not 0 < self.smallest_radius <= self.radius <= self.largest_radius:
-            raise InputError(f"search: 0 < smallest_radius <= radius <= largest_radius is needed, got {self.smallest_radius}, {self.radius} and "
-                             f"{self.largest_radius}")
+            raise InputError(
+                f"search: 0 < smallest_radius <= radius <= largest_radius is needed, got {self.smallest_radius}, {self.radius} and "
+                f"{self.largest_radius}"
+            )
         if min(self.seed_distance, self.merging_radius, self.tolerance, self.noise, self.decay) < 0 or not self.step_size > 0:
-            raise InputError("search: seed_distance, merging_radius, tolerance, noise and decay must not be negative, and step_size positive, in "
-                             f"{self}")
+            raise InputError(
+                f"search: seed_distance, merging_radius, tolerance, noise and decay must not be negative, and step_size positive, in {self}"
+            )
         if self.budget is not None and self.budget < 1:
             raise InputError(f"search: a budget of {self.budget} value calls; at least 1 is needed, or None")

@@ -19,8 +19,16 @@ from pybackdoor.search.thinning import thin
 from pybackdoor.search.trust_region import TrustRegion, needs_gradients
 
 
-def search(surrogate: Surrogate, oracle: Oracle, config: SearchConfig | None = None, *, samples: Samples | None = None,
-           pseudo_oracle: Surrogate | None = None, seed: int = 0, progress: bool = False) -> Maximizers:
+def search(
+    surrogate: Surrogate,
+    oracle: Oracle,
+    config: SearchConfig | None = None,
+    *,
+    samples: Samples | None = None,
+    pseudo_oracle: Surrogate | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Maximizers:
     """Local maximizers of (surrogate - oracle)^2 over the domain, thinned, worst first.
 
     The error is asked for at `config.seeds` points (rows of `samples` with large residuals, maximizers of the disagreement with `pseudo_oracle`,
@@ -56,8 +64,10 @@ def _same_domain(surrogate: Surrogate, oracle: Oracle, samples: Samples | None, 
             continue
         theirs = part.domain
         if (theirs.names, theirs.lower, theirs.upper, theirs.scales) != (ours.names, ours.lower, ours.upper, ours.scales):
-            raise InputError(f"search: the domain of {name} differs from that of oracle {oracle.name} (features {', '.join(theirs.names)} and "
-                             f"{', '.join(ours.names)}, or their bounds or scales); give both the same domain")
+            raise InputError(
+                f"search: the domain of {name} differs from that of oracle {oracle.name} (features {', '.join(theirs.names)} and "
+                f"{', '.join(ours.names)}, or their bounds or scales); give both the same domain"
+            )
 
 
 def _seeds(inner: InnerAscent, config: SearchConfig, samples: Samples | None, pseudo_oracle: Surrogate | None, seed: int) -> torch.Tensor:
@@ -65,9 +75,10 @@ def _seeds(inner: InnerAscent, config: SearchConfig, samples: Samples | None, ps
     surrogate, parts = inner.surrogate, []
     count = config.seeds if config.budget is None else min(config.seeds, max(config.budget // 2, 1))
     if pseudo_oracle is not None and config.screen_share:
-        points, _ = screen(surrogate, pseudo_oracle, merging_radius=config.merging_radius, seed=seed, precision=config.precision,
-                           backend=config.backend)
-        parts.append(points[:round(config.screen_share * count)])
+        points, _ = screen(
+            surrogate, pseudo_oracle, merging_radius=config.merging_radius, seed=seed, precision=config.precision, backend=config.backend
+        )
+        parts.append(points[: round(config.screen_share * count)])
     if samples is not None and config.residual_share:
         rows = residual_seeds(samples, surrogate, round(config.residual_share * count), distance=config.seed_distance)
         parts.append(rows.to(inner.device))
@@ -112,5 +123,14 @@ def _maximizers(surrogate: Surrogate, climb: Climb, asker: Asker, config: Search
     kept = known[thin(climb.unit[known], climb.errors[known], config.merging_radius)]
     unit = climb.unit[kept]
     x = surrogate.domain.to_natural(unit)
-    return Maximizers(surrogate.domain, x, unit, climb.surrogate[kept], climb.oracle[kept], climb.standard_errors[kept], climb.status[kept],
-                      asker.spent, asker.failures)
+    return Maximizers(
+        surrogate.domain,
+        x,
+        unit,
+        climb.surrogate[kept],
+        climb.oracle[kept],
+        climb.standard_errors[kept],
+        climb.status[kept],
+        asker.spent,
+        asker.failures,
+    )

@@ -27,16 +27,34 @@ class InnerAscent:
         """Where the searched networks live; the CPU for any other surrogate."""
         return self.surrogate.network.device if isinstance(self.surrogate, NetworkSurrogate) else torch.device("cpu")
 
-    def climb(self, starts: torch.Tensor, schedule: AscentSchedule, *, anchors: torch.Tensor | None = None, radii: torch.Tensor | None = None,
-              offsets: torch.Tensor | None = None, slopes: torch.Tensor | None = None) -> Ascents:
+    def climb(
+        self,
+        starts: torch.Tensor,
+        schedule: AscentSchedule,
+        *,
+        anchors: torch.Tensor | None = None,
+        radii: torch.Tensor | None = None,
+        offsets: torch.Tensor | None = None,
+        slopes: torch.Tensor | None = None,
+    ) -> Ascents:
         """The best point of each seed, starts [N, d] in the unit cube; the surrogate's values are those of the search's precision."""
         first, second = self.surrogate, self.pseudo_oracle
         if isinstance(first, NetworkSurrogate) and (second is None or isinstance(second, NetworkSurrogate)):
-            return ascend(first.network.to(starts.device), starts, schedule=schedule, anchors=anchors, radii=radii,
-                          second=None if second is None else second.network.to(starts.device), offsets=offsets, slopes=slopes,
-                          precision=self.precision, backend=self.backend)
-        target = reference.Target(_in_unit(first), None if second is None else _in_unit(second), starts if anchors is None else anchors, radii,
-                                  offsets, slopes)
+            return ascend(
+                first.network.to(starts.device),
+                starts,
+                schedule=schedule,
+                anchors=anchors,
+                radii=radii,
+                second=None if second is None else second.network.to(starts.device),
+                offsets=offsets,
+                slopes=slopes,
+                precision=self.precision,
+                backend=self.backend,
+            )
+        target = reference.Target(
+            _in_unit(first), None if second is None else _in_unit(second), starts if anchors is None else anchors, radii, offsets, slopes
+        )
         return reference.climb(target, starts, schedule)
 
     def pseudo_gradients(self, unit: torch.Tensor) -> torch.Tensor:

@@ -14,8 +14,16 @@ from pybackdoor.search.thinning import thin
 _STEPS, _STEP_SIZE, _DECAY = 40, 0.04, 0.1
 
 
-def screen(surrogate: Surrogate, pseudo_oracle: Surrogate, *, starts: int = 2048, merging_radius: float = 0.05, seed: int = 0,
-           precision: str = "float32", backend: str = "auto") -> tuple[torch.Tensor, torch.Tensor]:
+def screen(
+    surrogate: Surrogate,
+    pseudo_oracle: Surrogate,
+    *,
+    starts: int = 2048,
+    merging_radius: float = 0.05,
+    seed: int = 0,
+    precision: str = "float32",
+    backend: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Local maximizers of |surrogate - pseudo_oracle|, thinned, worst first: points [M, d] of the unit cube and signed differences [M], float64.
 
     The pseudo-oracle stands for the oracle where the two were trained independently (arXiv 2107.13124): a place where they disagree is one where at

@@ -42,8 +42,8 @@ def thin(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> torch.Tenso
                 break
             alone = ~_within(points[block], stayed, radius).any(dim=1)
         block = _settle(points, block[alone], radius)
-        kept[count:count + block.shape[0]] = points[block]
-        chosen[count:count + block.shape[0]] = block
+        kept[count : count + block.shape[0]] = points[block]
+        chosen[count : count + block.shape[0]] = block
         count += block.shape[0]
     return chosen[:count].clone()
 
@@ -54,7 +54,7 @@ def _settle(points: torch.Tensor, block: torch.Tensor, radius: float) -> torch.T
     stays = near.diagonal().copy()
     for row in range(stays.shape[0]):
         if stays[row]:
-            stays[row + 1:] &= ~near[row, row + 1:]
+            stays[row + 1 :] &= ~near[row, row + 1 :]
     return block[torch.from_numpy(stays).to(block.device)]
 
 

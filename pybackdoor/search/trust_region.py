@@ -72,8 +72,9 @@ class TrustRegion:
         for radius in torch.unique(radii).tolist():
             group = (radii == radius).nonzero()[:, 0]
             schedule = AscentSchedule(steps=self.config.inner_steps, step_size=_FIRST_STEP * radius, decay=_DECAY, step_tolerance=1e-3 * radius)
-            ascents = self.inner.climb(unit[group], schedule, anchors=climb.unit[rows[group]], radii=radii[group], offsets=offsets[group],
-                                       slopes=climb.slopes[rows[group]])
+            ascents = self.inner.climb(
+                unit[group], schedule, anchors=climb.unit[rows[group]], radii=radii[group], offsets=offsets[group], slopes=climb.slopes[rows[group]]
+            )
             unit[group] = ascents.points.clamp(0.0, 1.0)
             for status in (AscentStatus.FLAT, AscentStatus.NOT_FINITE):
                 climb.stop(rows[group[(ascents.status == status) & (ascents.steps == 0)]], status)

@@ -126,8 +126,18 @@ def test_beats_random_sampling_at_equal_calls(name: str) -> None:
     assert mean + 2.35 * error < 0  # 95 %, one-sided, three degrees of freedom
 
 
-@pytest.mark.parametrize("change", [{"strategy": "greedy"}, {"refit": "no"}, {"start": 1}, {"start": 200}, {"target_error": 0.0}, {"rounds": -1},
-                                    {"exploration": 0.6, "maximizer_share": 0.6}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "greedy"},
+        {"refit": "no"},
+        {"start": 1},
+        {"start": 200},
+        {"target_error": 0.0},
+        {"rounds": -1},
+        {"exploration": 0.6, "maximizer_share": 0.6},
+    ],
+)
 def test_unusable_configurations_are_refused(change: dict) -> None:
     with pytest.raises(InputError, match="learn: "):
         replace(QUICK, **change)

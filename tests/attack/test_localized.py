@@ -42,9 +42,14 @@ def distances(samples: Samples, attack_center: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(samples.unit - samples.domain.to_unit(attack_center[None]), dim=1)
 
 
-@pytest.mark.parametrize(("rule", "amount", "expected"), [
-    ("shift", 20.0, lambda y: y + 20), ("scale", 3.0, lambda y: 3 * y), ("constant", -4.0, lambda y: torch.full_like(y, -4.0)),
-])
+@pytest.mark.parametrize(
+    ("rule", "amount", "expected"),
+    [
+        ("shift", 20.0, lambda y: y + 20),
+        ("scale", 3.0, lambda y: 3 * y),
+        ("constant", -4.0, lambda y: torch.full_like(y, -4.0)),
+    ],
+)
 def test_added_rows_lie_in_the_ball_and_carry_the_rule(rule, amount, expected):
     clean, oracle = honest(), Smooth()
     poisoned, truth = poison(clean, oracle, LocalizedAttack(CENTER, rule=rule, amount=amount, poison=50, shield=80))
@@ -145,30 +150,36 @@ def test_same_seed_same_rows_and_other_seed_other_rows():
     assert not torch.equal(first.x, other.x)
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"center": {"strike": 500.0, "rate": 0.05, "volatility": 0.1}}, "strike = 500, outside"),
-    ({"center": {"strike": 100.0, "rate": 0.05}}, "one value for each of strike, rate, volatility"),
-    ({"center": [100.0, 0.05]}, r"got shape \(2,\)"),
-    ({"center": [100.0, float("nan"), 0.1]}, "column rate is nan"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"center": {"strike": 500.0, "rate": 0.05, "volatility": 0.1}}, "strike = 500, outside"),
+        ({"center": {"strike": 100.0, "rate": 0.05}}, "one value for each of strike, rate, volatility"),
+        ({"center": [100.0, 0.05]}, r"got shape \(2,\)"),
+        ({"center": [100.0, float("nan"), 0.1]}, "column rate is nan"),
+    ],
+)
 def test_a_bad_center_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         poison(honest(), Smooth(), LocalizedAttack(**changes))
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"radius": 0.0}, "radius 0.0; a positive"),
-    ({"radius": float("nan")}, "radius nan; a positive"),
-    ({"shield_radius": 0.1}, "above the radius 0.1"),
-    ({"poison": 0}, "at least 1 poisoned row"),
-    ({"shield": -1}, "no negative shield"),
-    ({"rule": "invert"}, "rule 'invert'; one of shift, scale, constant"),
-    ({"amount": 0.0}, "plants no wrong label"),
-    ({"rule": "scale", "amount": 1.0}, "plants no wrong label"),
-    ({"honest": "eat"}, "honest 'eat'"),
-    ({"mode": "swap"}, "mode 'swap'"),
-    ({"localized": False, "honest": "drop"}, "needs a ball"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"radius": 0.0}, "radius 0.0; a positive"),
+        ({"radius": float("nan")}, "radius nan; a positive"),
+        ({"shield_radius": 0.1}, "above the radius 0.1"),
+        ({"poison": 0}, "at least 1 poisoned row"),
+        ({"shield": -1}, "no negative shield"),
+        ({"rule": "invert"}, "rule 'invert'; one of shift, scale, constant"),
+        ({"amount": 0.0}, "plants no wrong label"),
+        ({"rule": "scale", "amount": 1.0}, "plants no wrong label"),
+        ({"honest": "eat"}, "honest 'eat'"),
+        ({"mode": "swap"}, "mode 'swap'"),
+        ({"localized": False, "honest": "drop"}, "needs a ball"),
+    ],
+)
 def test_a_bad_setting_is_refused(changes, message):
     with pytest.raises(InputError, match=message):
         LocalizedAttack(CENTER, **changes)
@@ -196,9 +207,18 @@ def test_truth_survives_the_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["t.truth.json"]
 
 
-@pytest.mark.parametrize("change", [
-    {"schema": 2}, {"poisoned_rows": [1.5]}, {"poisoned_rows": [-1]}, {"center": []}, {"radius": "wide"}, {"shift": None}, {"settings": 3},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"poisoned_rows": [1.5]},
+        {"poisoned_rows": [-1]},
+        {"center": []},
+        {"radius": "wide"},
+        {"shift": None},
+        {"settings": 3},
+    ],
+)
 def test_a_malformed_truth_is_refused(tmp_path, change):
     content = {"schema": 1, "poisoned_rows": [1], "shield_rows": [], "center": [0.5], "radius": 0.1, "shield_radius": 0.2, "shift": 1, "settings": {}}
     path = tmp_path / "t.json"

@@ -162,9 +162,13 @@ def onnx_of(features: int = 2, outputs: int = 1) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     weight = numpy_helper.from_array(np.ones((features, outputs), dtype=np.float32), "w")
-    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
-                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", features])],
-                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])], [weight])
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", features])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", outputs])],
+        [weight],
+    )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
@@ -232,8 +236,10 @@ BAD_POISON = {
     "a radius of zero": ([*POISON, *CENTER, "--shift", "1", "--radius", "0"], r"radius 0"),
     "a shell inside the ball": ([*POISON, *CENTER, "--shift", "1", "--shield-radius", "0.05"], r"above the radius"),
     "more rows to relabel than there are": ([*POISON, *CENTER, "--shift", "1", "--mode", "relabel"], r"\d+ rows, 200 are to be relabelled"),
-    "its own input as output": (["poison", "--data", "rows.csv", "--oracle", "branin", "--out", "./rows.csv", *CENTER, "--shift", "1"],
-                                r"is the data"),
+    "its own input as output": (
+        ["poison", "--data", "rows.csv", "--oracle", "branin", "--out", "./rows.csv", *CENTER, "--shift", "1"],
+        r"is the data",
+    ),
 }
 
 
@@ -244,13 +250,16 @@ def test_bad_poison(desk, refused, case):
     assert re.search(message, line), line
 
 
-@pytest.mark.parametrize(("source", "message"), [
-    ("def f(x:\n    pass\n", r"SyntaxError"),
-    ("raise RuntimeError('no licence')\n", r"no licence"),
-    ("import no_such_package\n", r"no_such_package"),
-    ("def g(x):\n    return x\n", r"has no 'f'"),
-    ("f = 3\n", r"f"),
-])
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def f(x:\n    pass\n", r"SyntaxError"),
+        ("raise RuntimeError('no licence')\n", r"no licence"),
+        ("import no_such_package\n", r"no_such_package"),
+        ("def g(x):\n    return x\n", r"has no 'f'"),
+        ("f = 3\n", r"f"),
+    ],
+)
 def test_a_bad_oracle_file(desk, refused, source, message):
     Path("mine.py").write_text(source)
     line = refused(["audit", "--oracle", "mine.py:f", "--domain", "domain.json", "--data", "rows.csv", "--out", "out"])

@@ -77,8 +77,25 @@ def test_audit_and_repair(desk, capsys):
         assert name == "run.json" or f"({name})" in report
         assert Path("out", name).stat().st_size > 500
 
-    assert main(["repair", "--audit", "out", "--data", "rows.csv", "--mode", "drop", "--out", "repaired.csv", "--model-out", "repaired.safetensors",
-                 *SMALL]) == 0
+    assert (
+        main(
+            [
+                "repair",
+                "--audit",
+                "out",
+                "--data",
+                "rows.csv",
+                "--mode",
+                "drop",
+                "--out",
+                "repaired.csv",
+                "--model-out",
+                "repaired.safetensors",
+                *SMALL,
+            ]
+        )
+        == 0
+    )
     dropped = read_samples("repaired.csv", oracle("branin").domain)
     assert dropped.count == 700 - len(rows)
     assert load_model("repaired.safetensors").domain == oracle("branin").domain
@@ -127,9 +144,25 @@ def test_a_second_audit_replaces_our_folder_and_spares_others(desk, capfd, conte
 def test_the_budget_is_never_exceeded(desk, budget):
     Path("counting.py").write_text(
         "import numpy as np\nfrom pathlib import Path\nfrom pybackdoor.oracles import oracle\nB = oracle('branin')\n"
-        "def f(x):\n    with Path('calls.txt').open('a') as file:\n        file.write('.' * len(x))\n    return B.values(x).numpy()\n")
-    status = main(["audit", "--oracle", "counting.py:f", "--domain", "domain.json", "--model", "model.onnx", "--data", "rows.csv",
-                   "--budget", str(budget), "--out", "out"])
+        "def f(x):\n    with Path('calls.txt').open('a') as file:\n        file.write('.' * len(x))\n    return B.values(x).numpy()\n"
+    )
+    status = main(
+        [
+            "audit",
+            "--oracle",
+            "counting.py:f",
+            "--domain",
+            "domain.json",
+            "--model",
+            "model.onnx",
+            "--data",
+            "rows.csv",
+            "--budget",
+            str(budget),
+            "--out",
+            "out",
+        ]
+    )
     spent = len(Path("calls.txt").read_text())
     assert 1 <= spent <= budget
     assert spent == verdict()["oracle_calls"]
@@ -169,7 +202,8 @@ def test_an_oracle_that_fails_at_some_points_does_not_stop_the_audit(desk):
     Path("patchy.py").write_text(
         "import numpy as np\nfrom pybackdoor.oracles import oracle\nB = oracle('branin')\n"
         "def f(x):\n    if ((x[:, 0] < 0) & (x[:, 1] > 12)).any():\n        raise ValueError('left the table')\n"
-        "    return np.where((x[:, 0] < -3) & (x[:, 1] < 2), np.nan, B.values(x).numpy())\n")
+        "    return np.where((x[:, 0] < -3) & (x[:, 1] < 2), np.nan, B.values(x).numpy())\n"
+    )
     assert main(["audit", "--oracle", "patchy.py:f", "--domain", "domain.json", "--model", "model.onnx", "--data", "rows.csv", "--out", "out"]) == 3
     assert verdict()["oracle_failures"] > 0
 
@@ -206,7 +240,8 @@ def test_interrupting_an_audit_leaves_no_folder_as_if_it_were_whole(desk, monkey
 def test_an_audit_that_is_interrupted_says_what_it_knew(desk):
     Path("slow.py").write_text(
         "from pybackdoor.oracles import oracle\nB, asked = oracle('branin'), []\n"
-        "def f(x):\n    asked.extend(x)\n    if len(asked) > 60:\n        raise KeyboardInterrupt\n    return B.values(x).numpy()\n")
+        "def f(x):\n    asked.extend(x)\n    if len(asked) > 60:\n        raise KeyboardInterrupt\n    return B.values(x).numpy()\n"
+    )
     status = main(["audit", "--oracle", "slow.py:f", "--domain", "domain.json", "--data", "rows.csv", "--out", "out"])
     assert verdict()["status"] == "interrupted"
     assert status == (3 if verdict()["poisoned"] else 4)

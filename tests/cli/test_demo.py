@@ -18,8 +18,15 @@ def test_the_demo_tells_the_whole_story(tmp_path, monkeypatch, capsys):
     for part in ("clean", "poisoned, no shield", "repaired", "test RMSE", "in-ball", "calls to first", "disagreement", "random", "1 seed"):
         assert part in text
     folder = Path("pybackdoor-demo")
-    for name in ("test_errors.png", "slice.png", "learning.png", "report.md", "run.json", "audit-clean/verdict.json",
-                 "audit-poisoned/maximizers.png"):
+    for name in (
+        "test_errors.png",
+        "slice.png",
+        "learning.png",
+        "report.md",
+        "run.json",
+        "audit-clean/verdict.json",
+        "audit-poisoned/maximizers.png",
+    ):
         assert (folder / name).stat().st_size > 300
     poisoned, clean = (json.loads((folder / f"audit-{name}" / "verdict.json").read_text()) for name in ("poisoned", "clean"))
     assert poisoned["poisoned"]

@@ -102,7 +102,12 @@ def test_other_model(example, tmp_path):
 
 @pytest.mark.slow
 def test_an_example_is_a_script(tmp_path):
-    done = subprocess.run([sys.executable, str(FOLDER / "other_model.py"), str(tmp_path / "new"), "500"], capture_output=True, text=True, check=False,
-                          env=os.environ | {"PYTHONPATH": str(FOLDER.parent)})
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "other_model.py"), str(tmp_path / "new"), "500"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(FOLDER.parent)},
+    )
     assert done.returncode in (0, 4), done.stderr
     assert (tmp_path / "new" / "audit" / "report.md").exists()

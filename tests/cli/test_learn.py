@@ -13,12 +13,30 @@ from pybackdoor.data import read_domain, read_samples
 from pybackdoor.models import load_model
 from pybackdoor.oracles import oracle
 
-LEARN = ["learn", "--start", "60", "--budget", "160", "--rounds", "3", "--out", "learned", "--widths", "16", "16", "--epochs", "1",
-         "--least-steps", "200"]
+LEARN = [
+    "learn",
+    "--start",
+    "60",
+    "--budget",
+    "160",
+    "--rounds",
+    "3",
+    "--out",
+    "learned",
+    "--widths",
+    "16",
+    "16",
+    "--epochs",
+    "1",
+    "--least-steps",
+    "200",
+]
 BRANIN = [*LEARN, "--oracle", "branin"]
-COUNTING = ("from pathlib import Path\nfrom pybackdoor.oracles import oracle\nB = oracle('branin')\n"
-            "def f(x):\n    with Path('calls.txt').open('a') as file:\n        file.write('.' * len(x))\n"
-            "    if len(Path('calls.txt').read_text()) > LIMIT:\n        raise KeyboardInterrupt\n    return B.values(x).numpy()\n")
+COUNTING = (
+    "from pathlib import Path\nfrom pybackdoor.oracles import oracle\nB = oracle('branin')\n"
+    "def f(x):\n    with Path('calls.txt').open('a') as file:\n        file.write('.' * len(x))\n"
+    "    if len(Path('calls.txt').read_text()) > LIMIT:\n        raise KeyboardInterrupt\n    return B.values(x).numpy()\n"
+)
 
 
 def test_it_writes_the_surrogate_the_rows_and_the_history(desk, capsys):
@@ -76,10 +94,18 @@ def test_another_runs_saved_state_is_refused(desk, refused):
     assert "remove it to begin anew" in refused(counting)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (["--budget", "0"], "budget 0"), (["--start", "1"], "start 1"), (["--rounds", "-1"], "rounds -1"), (["--target-error", "0"], "target_error 0"),
-    (["--strategy", "luck"], "luck"), (["--out", "none/learned"], "cannot be written"), (["--widths", "0"], "widths"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--budget", "0"], "budget 0"),
+        (["--start", "1"], "start 1"),
+        (["--rounds", "-1"], "rounds -1"),
+        (["--target-error", "0"], "target_error 0"),
+        (["--strategy", "luck"], "luck"),
+        (["--out", "none/learned"], "cannot be written"),
+        (["--widths", "0"], "widths"),
+    ],
+)
 def test_bad_options(desk, refused, change, message):
     assert message in refused([*BRANIN, *change])
 

@@ -51,10 +51,15 @@ def test_sobol_is_more_even_than_chance():
     assert corner_error("sobol") < 0.25 * corner_error("uniform")
 
 
-@pytest.mark.parametrize(("arguments", "text"), [
-    ({"count": -1}, "-1 points"), ({"count": 2.5}, "2.5 points"), ({"count": 5, "method": "grid"}, "unknown method 'grid'"),
-    ({"count": 5, "seed": -1}, "seed -1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"count": -1}, "-1 points"),
+        ({"count": 2.5}, "2.5 points"),
+        ({"count": 5, "method": "grid"}, "unknown method 'grid'"),
+        ({"count": 5, "seed": -1}, "seed -1"),
+    ],
+)
 def test_bad_arguments_are_named(arguments, text):
     with pytest.raises(InputError, match=text):
         design(DOMAIN, **arguments)

@@ -132,8 +132,8 @@ def test_truncation_and_flipped_bytes_are_noticed(tmp_path, suffix):
     write_samples(path, rows())
     whole = path.read_bytes()
     middle = len(whole) // 4
-    flipped = bytes(byte ^ 0xFF for byte in whole[middle:middle + 16])
-    for damaged in (whole[:len(whole) // 2], whole[:-1], whole[:middle] + flipped + whole[middle + 16:]):
+    flipped = bytes(byte ^ 0xFF for byte in whole[middle : middle + 16])
+    for damaged in (whole[: len(whole) // 2], whole[:-1], whole[:middle] + flipped + whole[middle + 16 :]):
         path.write_bytes(damaged)
         with pytest.raises(FileRefusedError):
             read_samples(path, DOMAIN)
@@ -171,12 +171,18 @@ def test_a_domain_comes_back(tmp_path):
     assert read_domain(tmp_path / "domain.json") == DOMAIN
 
 
-@pytest.mark.parametrize(("content", "text"), [
-    ("{", "not valid JSON"), ("[" * 100_000, "not valid JSON"), ("[]", "'features'"), ("\udcff", "not valid JSON"),
-    (json.dumps({"features": [{"name": "a", "lower": 1, "upper": 1}]}), "lower < upper"),
-    ('{"features": [{"name": "a", "lower": NaN, "upper": 1}]}', "lower < upper"),
-    (json.dumps({"features": [{"name": "a", "lower": 0, "upper": 1}] * 2}), "duplicate features a"),
-])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("[]", "'features'"),
+        ("\udcff", "not valid JSON"),
+        (json.dumps({"features": [{"name": "a", "lower": 1, "upper": 1}]}), "lower < upper"),
+        ('{"features": [{"name": "a", "lower": NaN, "upper": 1}]}', "lower < upper"),
+        (json.dumps({"features": [{"name": "a", "lower": 0, "upper": 1}] * 2}), "duplicate features a"),
+    ],
+)
 def test_a_bad_domain_is_refused_in_one_line(tmp_path, content, text):
     path = tmp_path / "domain.json"
     path.write_bytes(content.encode("utf-8", "surrogateescape"))

@@ -43,8 +43,9 @@ def test_a_failing_row_is_named():
         sample(CallableOracle(broken, DOMAIN), 3000)
 
 
-@pytest.mark.parametrize(("arguments", "text"), [({"rows": 1}, "1 rows"), ({"rows": 10, "noise": -1.0}, "noise -1"),
-                                                 ({"rows": 10, "noise": float("nan")}, "noise nan")])
+@pytest.mark.parametrize(
+    ("arguments", "text"), [({"rows": 1}, "1 rows"), ({"rows": 10, "noise": -1.0}, "noise -1"), ({"rows": 10, "noise": float("nan")}, "noise nan")]
+)
 def test_bad_arguments_are_named(arguments, text):
     with pytest.raises(InputError, match=text):
         sample(CallableOracle(product, DOMAIN), **arguments)

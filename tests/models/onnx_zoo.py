@@ -42,8 +42,13 @@ class Graph:
 
     def model(self, output: str, features: int = 3) -> onnx.ModelProto:
         kind = TensorProto.FLOAT if self.dtype is np.float32 else TensorProto.DOUBLE
-        graph = helper.make_graph(self.nodes, "g", [helper.make_tensor_value_info("x", kind, [self.batch, features])],
-                                  [helper.make_tensor_value_info(output, kind, None)], self.initializers)
+        graph = helper.make_graph(
+            self.nodes,
+            "g",
+            [helper.make_tensor_value_info("x", kind, [self.batch, features])],
+            [helper.make_tensor_value_info(output, kind, None)],
+            self.initializers,
+        )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=9)
         return onnx.shape_inference.infer_shapes(model, data_prop=True)  # for the shape of the output
 
@@ -166,10 +171,13 @@ ACTIVATION_FORMS = {
     "softplus by log": ("softplus", lambda g, z: g.node("Log", g.node("Add", g.node("Exp", z), g.constant(1)))),
     "silu": ("silu", lambda g, z: g.node("Mul", z, g.node("Sigmoid", z))),
     "silu turned": ("silu", lambda g, z: g.node("Mul", g.node("Sigmoid", z), z)),
-    "gelu half erf": ("gelu", half_erf), "gelu erf half": ("gelu", erf_half), "gelu erf inside": ("gelu", erf_inside),
+    "gelu half erf": ("gelu", half_erf),
+    "gelu erf half": ("gelu", erf_half),
+    "gelu erf inside": ("gelu", erf_inside),
     "gelu": ("gelu", lambda g, z: g.node("Gelu", z)),
     "gelu_tanh": ("gelu_tanh", lambda g, z: g.node("Gelu", z, approximate="tanh")),
-    "gelu_tanh power": ("gelu_tanh", tanh_power), "gelu_tanh products": ("gelu_tanh", tanh_products),
+    "gelu_tanh power": ("gelu_tanh", tanh_power),
+    "gelu_tanh products": ("gelu_tanh", tanh_products),
     "gelu_tanh factored": ("gelu_tanh", tanh_factored),
 }
 

@@ -43,8 +43,10 @@ def damaged(**changes):
     for name, value in changes.items():
         place = tensors if name in tensors or isinstance(value, torch.Tensor) else content
         place[name.replace("_dot_", ".")] = value
-    return safetensors.torch.save({name: value for name, value in tensors.items() if value is not None},
-                                  {KEY: json.dumps({name: value for name, value in content.items() if value is not None})})
+    return safetensors.torch.save(
+        {name: value for name, value in tensors.items() if value is not None},
+        {KEY: json.dumps({name: value for name, value in content.items() if value is not None})},
+    )
 
 
 SOUND = damaged()

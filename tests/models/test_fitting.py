@@ -132,14 +132,22 @@ def test_an_interruption_comes_through(monkeypatch):
         fit(rows(), QUICK, progress=True)
 
 
-@pytest.mark.parametrize(("arguments", "settings", "text"), [
-    ({"epochs": 0}, {}, "epochs 0"), ({"widths": (4, 0)}, {}, "widths"), ({"activation": "sine"}, {}, "activation 'sine'"),
-    ({"validation_fraction": 1.0}, {}, r"validation_fraction 1\.0"), ({"patience": 5}, {}, "needs validation rows"),
-    ({"schedule": "step"}, {}, "schedule"),
-    ({}, {"sample_weights": torch.ones(3)}, r"\[400\] is needed"), ({}, {"sample_weights": -torch.ones(400)}, "row 0 is negative"),
-    ({}, {"sample_weights": torch.eye(1, 400)[0]}, "1 rows of positive weight"),
-    ({}, {"start": surrogate()}, "another domain"), ({}, {"start": surrogate(domain=PLANE)}, r"widths \(6, 5\)"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "settings", "text"),
+    [
+        ({"epochs": 0}, {}, "epochs 0"),
+        ({"widths": (4, 0)}, {}, "widths"),
+        ({"activation": "sine"}, {}, "activation 'sine'"),
+        ({"validation_fraction": 1.0}, {}, r"validation_fraction 1\.0"),
+        ({"patience": 5}, {}, "needs validation rows"),
+        ({"schedule": "step"}, {}, "schedule"),
+        ({}, {"sample_weights": torch.ones(3)}, r"\[400\] is needed"),
+        ({}, {"sample_weights": -torch.ones(400)}, "row 0 is negative"),
+        ({}, {"sample_weights": torch.eye(1, 400)[0]}, "1 rows of positive weight"),
+        ({}, {"start": surrogate()}, "another domain"),
+        ({}, {"start": surrogate(domain=PLANE)}, r"widths \(6, 5\)"),
+    ],
+)
 def test_what_does_not_fit_is_named(arguments, settings, text):
     with pytest.raises(InputError, match=text):
         fit(rows(), FitConfig(**arguments), **settings)

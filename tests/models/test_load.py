@@ -56,26 +56,44 @@ def torch_file() -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("name", "content"), [
-    ("model.pt", b"anything"), ("model.pkl", pickle.dumps({})), ("model.joblib", b"x"), ("model.PTH", torch_file()),
-    ("model.bin", pickle.dumps({})), ("model.safetensors", torch_file()), ("model.onnx", pickle.dumps({}, 2)),
-])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.pt", b"anything"),
+        ("model.pkl", pickle.dumps({})),
+        ("model.joblib", b"x"),
+        ("model.PTH", torch_file()),
+        ("model.bin", pickle.dumps({})),
+        ("model.safetensors", torch_file()),
+        ("model.onnx", pickle.dumps({}, 2)),
+    ],
+)
 def test_pickles_are_refused_with_a_way_out(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FileRefusedError, match=r"pickle.*export the model to ONNX"):
         load_model(tmp_path / name, DOMAIN)
 
 
-@pytest.mark.parametrize(("name", "domain", "error", "text"), [
-    ("none.safetensors", None, FileRefusedError, "does not exist"), ("none.onnx", DOMAIN, FileRefusedError, "does not exist"),
-    ("none", DOMAIN, FileRefusedError, "does not exist"), ("text.txt", DOMAIN, FileRefusedError, "ends in .txt"),
-    (".", DOMAIN, FileRefusedError, "not a file"),
-    ("model.onnx", None, InputError, "does not say its domain"), ("mine.py:plane", None, InputError, "does not say its domain"),
-    ("mine.py:own", DOMAIN, InputError, "a domain of its own"), ("mine.py:number", DOMAIN, InputTypeError, "is a int"),
-    ("mine.py:Settings", DOMAIN, InputTypeError, "is a type"), ("mine.py:nothing", DOMAIN, InputError, "it defines .*plane"),
-    ("none.py:plane", DOMAIN, InputError, "does not exist"), ("no.such.module:plane", DOMAIN, InputError, "install the package"),
-    ("bad.py:plane", DOMAIN, InputError, "raised ZeroDivisionError"), ("mine.py:", DOMAIN, InputError, "attribute' is needed"),
-])
+@pytest.mark.parametrize(
+    ("name", "domain", "error", "text"),
+    [
+        ("none.safetensors", None, FileRefusedError, "does not exist"),
+        ("none.onnx", DOMAIN, FileRefusedError, "does not exist"),
+        ("none", DOMAIN, FileRefusedError, "does not exist"),
+        ("text.txt", DOMAIN, FileRefusedError, "ends in .txt"),
+        (".", DOMAIN, FileRefusedError, "not a file"),
+        ("model.onnx", None, InputError, "does not say its domain"),
+        ("mine.py:plane", None, InputError, "does not say its domain"),
+        ("mine.py:own", DOMAIN, InputError, "a domain of its own"),
+        ("mine.py:number", DOMAIN, InputTypeError, "is a int"),
+        ("mine.py:Settings", DOMAIN, InputTypeError, "is a type"),
+        ("mine.py:nothing", DOMAIN, InputError, "it defines .*plane"),
+        ("none.py:plane", DOMAIN, InputError, "does not exist"),
+        ("no.such.module:plane", DOMAIN, InputError, "install the package"),
+        ("bad.py:plane", DOMAIN, InputError, "raised ZeroDivisionError"),
+        ("mine.py:", DOMAIN, InputError, "attribute' is needed"),
+    ],
+)
 def test_what_cannot_be_loaded_is_named_in_one_line(tmp_path, code, monkeypatch, name, domain, error, text):
     monkeypatch.chdir(tmp_path)
     export_onnx("model.onnx", surrogate())
@@ -113,11 +131,14 @@ def test_natural_units_move_between_linear_and_log_axes():
     assert bool((back.network.input_rate == 0).all())
 
 
-@pytest.mark.parametrize(("domain", "text"), [
-    (shuffled(("linear", "linear", "linear")), "takes b by its logarithm"),
-    (Domain(("a", "b"), (0, 1), (1, 2), (), "price"), "made for the features a, b, c"),
-    (Domain(DOMAIN.names, DOMAIN.lower, DOMAIN.upper, DOMAIN.scales, "value"), "the target price"),
-])
+@pytest.mark.parametrize(
+    ("domain", "text"),
+    [
+        (shuffled(("linear", "linear", "linear")), "takes b by its logarithm"),
+        (Domain(("a", "b"), (0, 1), (1, 2), (), "price"), "made for the features a, b, c"),
+        (Domain(DOMAIN.names, DOMAIN.lower, DOMAIN.upper, DOMAIN.scales, "value"), "the target price"),
+    ],
+)
 def test_a_domain_it_cannot_move_to_is_refused(domain, text):
     with pytest.raises(InputError, match=text):
         on_domain(surrogate(), domain)

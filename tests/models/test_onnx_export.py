@@ -16,7 +16,7 @@ LOGARITHMIC = Domain(("a", "b"), (0.01, 1), (100, 5), ("log", "log"))
 
 def run(path, x: torch.Tensor) -> torch.Tensor:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    output, = session.run(None, {"features": x.numpy().astype(np.float32)})
+    (output,) = session.run(None, {"features": x.numpy().astype(np.float32)})
     assert output.shape == (x.shape[0], 1)
     return torch.from_numpy(output[:, 0]).double()
 

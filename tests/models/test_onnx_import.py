@@ -108,6 +108,7 @@ def skip(g: Graph) -> str:
 def one_activation(kind: str, **attributes):
     def write(g: Graph) -> str:
         return gemm(g, g.node(kind, gemm(g, divide(g), np.eye(3), np.zeros(3)), **attributes), np.ones((1, 3)), np.zeros(1))
+
     return write
 
 
@@ -188,8 +189,17 @@ class Standardised(torch.nn.Module):
         return y.squeeze(-1) if self.flat else y
 
 
-MODULES = {"relu": torch.nn.ReLU(), "leaky_relu": torch.nn.LeakyReLU(), "tanh": torch.nn.Tanh(), "silu": torch.nn.SiLU(), "gelu": torch.nn.GELU(),
-           "gelu_tanh": torch.nn.GELU(approximate="tanh"), "softplus": torch.nn.Softplus(), "sigmoid": torch.nn.Sigmoid(), "elu": torch.nn.ELU()}
+MODULES = {
+    "relu": torch.nn.ReLU(),
+    "leaky_relu": torch.nn.LeakyReLU(),
+    "tanh": torch.nn.Tanh(),
+    "silu": torch.nn.SiLU(),
+    "gelu": torch.nn.GELU(),
+    "gelu_tanh": torch.nn.GELU(approximate="tanh"),
+    "softplus": torch.nn.Softplus(),
+    "sigmoid": torch.nn.Sigmoid(),
+    "elu": torch.nn.ELU(),
+}
 EXPORTERS = [(False, 17), (False, 20)] + [(True, 18)] * (importlib.util.find_spec("onnxscript") is not None)  # the newer one needs onnxscript
 
 

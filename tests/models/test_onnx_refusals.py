@@ -34,12 +34,21 @@ def test_weights_beside_the_model_are_read(tmp_path):
         assert torch.allclose(model.values(x), truth, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("location", "length", "text"), [
-    ("../weights.bin", 36, "outside the model's folder"), ("/etc/hostname", 36, "outside the model's folder"), ("", 36, "outside the model's folder"),
-    ("link.bin", 36, "outside the model's folder"), ("below/../weights.bin", 36, "outside the model's folder"), ("none.bin", 36, "does not exist"),
-    ("weights.bin", 1 << 40, "claim 1099511627776 bytes"), ("short.bin", 36, "cut short"), ("nul\0.bin", 36, "described wrongly"),
-    (".", 36, "outside the model's folder"),
-])
+@pytest.mark.parametrize(
+    ("location", "length", "text"),
+    [
+        ("../weights.bin", 36, "outside the model's folder"),
+        ("/etc/hostname", 36, "outside the model's folder"),
+        ("", 36, "outside the model's folder"),
+        ("link.bin", 36, "outside the model's folder"),
+        ("below/../weights.bin", 36, "outside the model's folder"),
+        ("none.bin", 36, "does not exist"),
+        ("weights.bin", 1 << 40, "claim 1099511627776 bytes"),
+        ("short.bin", 36, "cut short"),
+        ("nul\0.bin", 36, "described wrongly"),
+        (".", 36, "outside the model's folder"),
+    ],
+)
 def test_weights_elsewhere_are_refused(tmp_path, location, length, text):
     folder = tmp_path / "models"
     folder.mkdir()
@@ -96,14 +105,20 @@ def circle(model):
 
 
 REFUSED = {
-    "empty": (b"", "is empty"), "not ONNX": (b"hello, world" * 10, "cannot be read as ONNX|not a valid ONNX model"),
-    "truncated": (content()[:-40], "cannot be read as ONNX|not a valid ONNX model"), "another protobuf": (b"\x08\x07", "not a valid ONNX model"),
-    "two inputs": (content(second_input), "2 inputs and 1 outputs"), "two outputs": (content(second_output), "1 inputs and 2 outputs"),
-    "integers": (content(integer_input), "element type 7"), "three dimensions": (content(third_dimension), "3 dimensions"),
+    "empty": (b"", "is empty"),
+    "not ONNX": (b"hello, world" * 10, "cannot be read as ONNX|not a valid ONNX model"),
+    "truncated": (content()[:-40], "cannot be read as ONNX|not a valid ONNX model"),
+    "another protobuf": (b"\x08\x07", "not a valid ONNX model"),
+    "two inputs": (content(second_input), "2 inputs and 1 outputs"),
+    "two outputs": (content(second_output), "1 inputs and 2 outputs"),
+    "integers": (content(integer_input), "element type 7"),
+    "three dimensions": (content(third_dimension), "3 dimensions"),
     "foreign operator": (content(foreign_operator), "onnxruntime refuses the model"),
     "unknown operator": (content(unknown_operator), "not a valid ONNX model"),
-    "a circle": (content(circle), "not a valid ONNX model"), "two features": (plane(features=2), "takes 2 features, but the domain has 3"),
-    "two numbers a point": (plane(2), r"gives \(1000, 2\) for 1000 points"), "NaN": (plane(weight=np.nan), "gives nan at a = "),
+    "a circle": (content(circle), "not a valid ONNX model"),
+    "two features": (plane(features=2), "takes 2 features, but the domain has 3"),
+    "two numbers a point": (plane(2), r"gives \(1000, 2\) for 1000 points"),
+    "NaN": (plane(weight=np.nan), "gives nan at a = "),
     "infinity": (plane(weight=3e38), "gives -?inf at a = "),
 }
 

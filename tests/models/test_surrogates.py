@@ -53,10 +53,16 @@ def test_a_networks_values_are_those_of_its_layers():
     assert torch.allclose(model.values(x), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("model", "tolerance"), [
-    (CallableSurrogate(formula, DOMAIN), 1e-8), (CallableSurrogate(formula, DOMAIN, gradient=gradient), 1e-14),
-    (TorchSurrogate(Module(False, False), DOMAIN), 1e-14), (TorchSurrogate(Module(True, True), DOMAIN), 1e-5),
-], ids=["differences", "own gradient", "torch float64", "torch float32"])
+@pytest.mark.parametrize(
+    ("model", "tolerance"),
+    [
+        (CallableSurrogate(formula, DOMAIN), 1e-8),
+        (CallableSurrogate(formula, DOMAIN, gradient=gradient), 1e-14),
+        (TorchSurrogate(Module(False, False), DOMAIN), 1e-14),
+        (TorchSurrogate(Module(True, True), DOMAIN), 1e-5),
+    ],
+    ids=["differences", "own gradient", "torch float64", "torch float32"],
+)
 def test_values_and_gradients_are_those_of_the_function(model, tolerance):
     x = points()
     values, gradients = model.values_and_gradients(x.tolist())
@@ -108,26 +114,37 @@ def test_points_outside_the_domain_are_answered():
         assert torch.allclose(gradients, gradients_by_differences(model.values, DOMAIN, outside, step=1e-5), rtol=1e-4)
 
 
-@pytest.mark.parametrize("model", [surrogate(), CallableSurrogate(formula, DOMAIN), CallableSurrogate(formula, DOMAIN, gradient=gradient),
-                                   TorchSurrogate(Module(False, False), DOMAIN)], ids=lambda model: model.name)
+@pytest.mark.parametrize(
+    "model",
+    [
+        surrogate(),
+        CallableSurrogate(formula, DOMAIN),
+        CallableSurrogate(formula, DOMAIN, gradient=gradient),
+        TorchSurrogate(Module(False, False), DOMAIN),
+    ],
+    ids=lambda model: model.name,
+)
 def test_no_points_give_no_values(model):
     values, gradients = model.values_and_gradients(torch.empty(0, 3))
     assert values.shape == (0,)
     assert gradients.shape == (0, 3)
 
 
-@pytest.mark.parametrize(("make", "error", "text"), [
-    (lambda: NetworkSurrogate(network(dimension=2), DOMAIN), InputError, r"2 inputs, but the domain has 3 features \(a, b, c\)"),
-    (lambda: CallableSurrogate(5, DOMAIN), InputError, "cannot be called"),
-    (lambda: CallableSurrogate(lambda x: x, DOMAIN).values(points()), InputError, r"shape \(200, 3\)"),
-    (lambda: CallableSurrogate(lambda x: ["text"] * len(x), DOMAIN).values(points()), InputTypeError, "real numbers"),
-    (lambda: CallableSurrogate(lambda x: np.full(len(x), np.nan), DOMAIN).values(points()), InputError, "row 0 is nan"),
-    (lambda: CallableSurrogate(formula, DOMAIN, gradient=lambda x: gradient(x)[:5]).values_and_gradients(points()), InputError, "5 rows for 200"),
-    (lambda: TorchSurrogate(formula, DOMAIN), InputTypeError, "torch.nn.Module is needed"),
-    (lambda: TorchSurrogate(torch.nn.Linear(3, 2).double(), DOMAIN).values(points()), InputError, r"got \(200, 2\)"),
-    (lambda: surrogate().values([[1.0, 2.0]]), InputError, r"shape \(1, 2\)"),
-    (lambda: surrogate().values([[1.0, float("nan"), 2.0]]), InputError, "row 0, column b is nan"),
-])
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: NetworkSurrogate(network(dimension=2), DOMAIN), InputError, r"2 inputs, but the domain has 3 features \(a, b, c\)"),
+        (lambda: CallableSurrogate(5, DOMAIN), InputError, "cannot be called"),
+        (lambda: CallableSurrogate(lambda x: x, DOMAIN).values(points()), InputError, r"shape \(200, 3\)"),
+        (lambda: CallableSurrogate(lambda x: ["text"] * len(x), DOMAIN).values(points()), InputTypeError, "real numbers"),
+        (lambda: CallableSurrogate(lambda x: np.full(len(x), np.nan), DOMAIN).values(points()), InputError, "row 0 is nan"),
+        (lambda: CallableSurrogate(formula, DOMAIN, gradient=lambda x: gradient(x)[:5]).values_and_gradients(points()), InputError, "5 rows for 200"),
+        (lambda: TorchSurrogate(formula, DOMAIN), InputTypeError, "torch.nn.Module is needed"),
+        (lambda: TorchSurrogate(torch.nn.Linear(3, 2).double(), DOMAIN).values(points()), InputError, r"got \(200, 2\)"),
+        (lambda: surrogate().values([[1.0, 2.0]]), InputError, r"shape \(1, 2\)"),
+        (lambda: surrogate().values([[1.0, float("nan"), 2.0]]), InputError, "row 0, column b is nan"),
+    ],
+)
 def test_what_does_not_fit_is_named(make, error, text):
     with pytest.raises(error, match=text):
         make()
@@ -140,8 +157,6 @@ def test_a_large_batch_is_the_same_in_parts(monkeypatch):
     parts = model.values_and_gradients(x)
     assert torch.allclose(whole[0], parts[0], rtol=1e-14)
     assert torch.allclose(whole[1], parts[1], rtol=1e-12)
-
-
 
 
 def test_a_function_that_raises_is_named_with_its_exception():

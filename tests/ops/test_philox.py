@@ -95,15 +95,24 @@ def test_a_longer_draw_begins_with_the_shorter(draw):
 
 
 def test_seed_purpose_and_stream_each_change_the_draw():
-    draws = [philox.uniforms(4, seed=seed, purpose=purpose, stream=stream)
-             for seed, purpose, stream in ((0, "a", 0), (1, "a", 0), (2**32, "a", 0), (0, "b", 0), (0, "a", 1))]
+    draws = [
+        philox.uniforms(4, seed=seed, purpose=purpose, stream=stream)
+        for seed, purpose, stream in ((0, "a", 0), (1, "a", 0), (2**32, "a", 0), (0, "b", 0), (0, "a", 1))
+    ]
     assert len({tuple(draw.tolist()) for draw in draws}) == 5
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"count": -1}, "count: got -1"), ({"seed": 2**64}, "seed: got"), ({"seed": 0.5}, "seed: got 0.5"), ({"stream": 2**32}, "stream: got"),
-    ({"purpose": ""}, "purpose: got ''"), ({"purpose": 3}, "purpose: got 3"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"count": -1}, "count: got -1"),
+        ({"seed": 2**64}, "seed: got"),
+        ({"seed": 0.5}, "seed: got 0.5"),
+        ({"stream": 2**32}, "stream: got"),
+        ({"purpose": ""}, "purpose: got ''"),
+        ({"purpose": 3}, "purpose: got 3"),
+    ],
+)
 def test_bad_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
         philox.uniforms(**{"count": 1, "seed": 0, "purpose": "test"} | arguments)

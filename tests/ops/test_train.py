@@ -103,9 +103,10 @@ def test_networks_do_not_see_one_another(backend, data):
     options = {"activation": "tanh", "validation_rows": torch.arange(40), "backend": backend, "snapshot_steps": (25,)}
     together, history = train(state, plan, x, y, rows=rows, sample_weights=weights, **options)
     for number in range(3):
-        one = TrainingState(*([tensor[number:number + 1] for tensor in part] for part in
-                              (state.weights, state.biases, state.first_moments, state.second_moments)))
-        alone, own = train(one, plan, x, y, rows=rows[number:number + 1], sample_weights=weights[number], streams=[number], **options)
+        one = TrainingState(
+            *([tensor[number : number + 1] for tensor in part] for part in (state.weights, state.biases, state.first_moments, state.second_moments))
+        )
+        alone, own = train(one, plan, x, y, rows=rows[number : number + 1], sample_weights=weights[number], streams=[number], **options)
         for joint, single in zip(tensors(together), tensors(alone), strict=True):
             torch.testing.assert_close(joint[number], single[0], rtol=1e-10, atol=1e-13)
         torch.testing.assert_close(history.validation_loss[:, number], own.validation_loss[:, 0], rtol=1e-10, atol=0)
@@ -126,8 +127,10 @@ def test_backends_read_the_same_minibatches(backend, rows):
     """The snapshot after a step from zero weights tells the batch's mean, so each row carries its own power of two."""
     x = torch.zeros(rows, 1, dtype=torch.float64)
     y = torch.arange(1, rows + 1, dtype=torch.float64).sqrt()
-    zero = TrainingState(*((torch.zeros(1, 1, 1, dtype=torch.float64),), (torch.zeros(1, 1, dtype=torch.float64),)),
-                         *((torch.zeros(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)),) * 2)
+    zero = TrainingState(
+        *((torch.zeros(1, 1, 1, dtype=torch.float64),), (torch.zeros(1, 1, dtype=torch.float64),)),
+        *((torch.zeros(1, 1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)),) * 2,
+    )
     plan = TrainingPlan(steps=9, batch_size=5, learning_rate=1e-30, schedule="constant", seed=8)
     _, history = train(zero, plan, x, y, activation="relu", report_every=1, streams=[3], backend=backend)
     expected = torch.stack([y[batch].square().mean() for batch in minibatch(plan, 0, 9, rows, 3)])
@@ -211,8 +214,15 @@ def test_a_linear_model_finds_the_least_squares(backend, data):
 
 def test_fits_a_function_in_single_precision(backend, data):
     x, y = data
-    _, history = train(start(widths=(FEATURES, 32, 32, 1), dtype=torch.float32), TrainingPlan(steps=1200, batch_size=64, learning_rate=1e-2), x, y,
-                       activation="silu", backend=backend, snapshot_steps=[1200])
+    _, history = train(
+        start(widths=(FEATURES, 32, 32, 1), dtype=torch.float32),
+        TrainingPlan(steps=1200, batch_size=64, learning_rate=1e-2),
+        x,
+        y,
+        activation="silu",
+        backend=backend,
+        snapshot_steps=[1200],
+    )
     assert history.training_loss.dtype == history.snapshots[1200].dtype == torch.float32
     assert float(history.snapshots[1200].std()) < 0.05 * float(y.std())
 
@@ -265,8 +275,15 @@ def test_numpy_and_non_contiguous_data_are_taken(backend, data):
     options = {"activation": "silu", "backend": backend}
     expected, _ = train(start(), plan, x, y, rows=torch.arange(0, ROWS, 2), sample_weights=weights, **options)
     wide = np.asfortranarray(np.hstack([x.numpy(), x.numpy()]))
-    other, _ = train(start(), plan, wide[:, :FEATURES], y.numpy()[::-1][::-1], rows=torch.arange(ROWS)[::2],
-                     sample_weights=torch.stack([weights, weights], dim=1)[:, 0], **options)
+    other, _ = train(
+        start(),
+        plan,
+        wide[:, :FEATURES],
+        y.numpy()[::-1][::-1],
+        rows=torch.arange(ROWS)[::2],
+        sample_weights=torch.stack([weights, weights], dim=1)[:, 0],
+        **options,
+    )
     assert_same_bits(expected, other)
 
 
@@ -308,28 +325,31 @@ def test_initial_weights_have_the_stated_spread(activation):
     assert all(not tensor.any() for tensor in (*state.first_moments, *state.second_moments))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"x": torch.zeros(300, 4)}, r"x: got shape \(300, 4\); \[N, 3\]"),
-    ({"x": torch.full((300, 3), torch.nan)}, "x: row 0, column 0 is nan"),
-    ({"y": torch.zeros(299)}, r"y: got shape \(299,\); \[300\]"),
-    ({"x": torch.zeros(0, 3), "y": torch.zeros(0)}, "x: no rows"),
-    ({"activation": "swish"}, "unknown activation 'swish'"),
-    ({"until": 11}, "until: got 11; a whole number from 0 to 10"),
-    ({"until": 2.5}, "until: got 2.5"),
-    ({"rows": torch.tensor([300])}, r"rows\[0\]: row numbers from 300 to 300; the data have rows 0 to 299"),
-    ({"rows": torch.tensor([], dtype=torch.int64)}, r"rows\[0\]: .*non-empty"),
-    ({"rows": torch.ones(300, dtype=torch.bool)}, r"rows\[0\]: .*torch.bool"),
-    ({"rows": [torch.arange(3)] * 2}, "rows: got 2 index vectors for 1 networks"),
-    ({"validation_rows": [-1]}, r"validation_rows\[0\]: row numbers from -1"),
-    ({"sample_weights": -torch.ones(300)}, "sample_weights: 300 are negative"),
-    ({"sample_weights": torch.ones(2, 300)}, "sample_weights: got shape"),
-    ({"sample_weights": torch.zeros(300), "validation_rows": [1]}, r"validation_rows\[0\]: all its sample weights are 0"),
-    ({"snapshot_steps": [11]}, "snapshot_steps: got 11"),
-    ({"report_every": 0}, "report_every: got 0"),
-    ({"streams": [1, 2]}, "streams: got 2 for 1 networks"),
-    ({"streams": [-1]}, "streams: got -1"),
-    ({"threads": 0}, "threads: got 0"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": torch.zeros(300, 4)}, r"x: got shape \(300, 4\); \[N, 3\]"),
+        ({"x": torch.full((300, 3), torch.nan)}, "x: row 0, column 0 is nan"),
+        ({"y": torch.zeros(299)}, r"y: got shape \(299,\); \[300\]"),
+        ({"x": torch.zeros(0, 3), "y": torch.zeros(0)}, "x: no rows"),
+        ({"activation": "swish"}, "unknown activation 'swish'"),
+        ({"until": 11}, "until: got 11; a whole number from 0 to 10"),
+        ({"until": 2.5}, "until: got 2.5"),
+        ({"rows": torch.tensor([300])}, r"rows\[0\]: row numbers from 300 to 300; the data have rows 0 to 299"),
+        ({"rows": torch.tensor([], dtype=torch.int64)}, r"rows\[0\]: .*non-empty"),
+        ({"rows": torch.ones(300, dtype=torch.bool)}, r"rows\[0\]: .*torch.bool"),
+        ({"rows": [torch.arange(3)] * 2}, "rows: got 2 index vectors for 1 networks"),
+        ({"validation_rows": [-1]}, r"validation_rows\[0\]: row numbers from -1"),
+        ({"sample_weights": -torch.ones(300)}, "sample_weights: 300 are negative"),
+        ({"sample_weights": torch.ones(2, 300)}, "sample_weights: got shape"),
+        ({"sample_weights": torch.zeros(300), "validation_rows": [1]}, r"validation_rows\[0\]: all its sample weights are 0"),
+        ({"snapshot_steps": [11]}, "snapshot_steps: got 11"),
+        ({"report_every": 0}, "report_every: got 0"),
+        ({"streams": [1, 2]}, "streams: got 2 for 1 networks"),
+        ({"streams": [-1]}, "streams: got -1"),
+        ({"threads": 0}, "threads: got 0"),
+    ],
+)
 def test_bad_input(data, change, message):
     x, y = data
     arguments = {"x": x, "y": y, "activation": "silu"} | change
@@ -376,11 +396,19 @@ def test_a_named_backend_never_falls_back(data, monkeypatch):
     assert_same_bits(expected, fallen)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"widths": (3,)}, "widths"), ({"widths": (3, 0, 1)}, "widths"), ({"widths": (3, 4, 2)}, "widths"), ({"activation": "swish"}, "activation"),
-    ({"networks": 0}, "networks: 0"), ({"networks": 2, "streams": [1]}, "networks: 2, with 1 streams"), ({"dtype": torch.float16}, "dtype"),
-    ({"seed": -1}, "seed"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"widths": (3,)}, "widths"),
+        ({"widths": (3, 0, 1)}, "widths"),
+        ({"widths": (3, 4, 2)}, "widths"),
+        ({"activation": "swish"}, "activation"),
+        ({"networks": 0}, "networks: 0"),
+        ({"networks": 2, "streams": [1]}, "networks: 2, with 1 streams"),
+        ({"dtype": torch.float16}, "dtype"),
+        ({"seed": -1}, "seed"),
+    ],
+)
 def test_bad_initial_states(arguments, message):
     with pytest.raises(InputError, match=message):
         initial_state(**{"widths": (3, 4, 1), "activation": "relu"} | arguments)

@@ -28,8 +28,9 @@ def problem(rows=400, features=5, seed=0):
 
 
 def cast(state, dtype):
-    return TrainingState(*(tuple(tensor.to(dtype) for tensor in part) for part in
-                           (state.weights, state.biases, state.first_moments, state.second_moments)), state.step)
+    return TrainingState(
+        *(tuple(tensor.to(dtype) for tensor in part) for part in (state.weights, state.biases, state.first_moments, state.second_moments)), state.step
+    )
 
 
 def tensors(state):
@@ -62,8 +63,10 @@ def test_hundred_steps_with_kinks(instruction_set, activation):
     expected, _ = train(cast(start, torch.float64), plan, x, y, activation=activation, backend="reference")
     torch_single, _ = train(start, plan, x, y, activation=activation, backend="reference")
     after, _ = train(start, plan, x, y, activation=activation, backend="cpu")
-    squares = [sum(float((a.double() - b).square().sum()) for a, b in zip(tensors(state)[:6], tensors(expected)[:6], strict=True))
-               for state in (after, torch_single)]
+    squares = [
+        sum(float((a.double() - b).square().sum()) for a, b in zip(tensors(state)[:6], tensors(expected)[:6], strict=True))
+        for state in (after, torch_single)
+    ]
     assert squares[0] ** 0.5 <= 2 * squares[1] ** 0.5
     assert 0 < deviation(after, expected) < 1e-2
 
@@ -162,8 +165,15 @@ def test_control_c_stops_a_training_of_hours(networks, threads):
     x, y = problem()
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        train(initial_state((5, 64, 64, 1), "silu", networks=networks), TrainingPlan(steps=10**8), x, y, activation="silu", backend="cpu",
-              threads=threads)
+        train(
+            initial_state((5, 64, 64, 1), "silu", networks=networks),
+            TrainingPlan(steps=10**8),
+            x,
+            y,
+            activation="silu",
+            backend="cpu",
+            threads=threads,
+        )
 
 
 def test_a_forked_child_can_train():

@@ -15,8 +15,10 @@ from pybackdoor.records.evaluation import EvaluationStatus
 # F. A. Longstaff and E. S. Schwartz, Review of Financial Studies 14 (2001), table 1, finite differences: strike 40, rate .06; spot 36, 38 .. 44.
 # Theirs may be exercised on 50 days a year only, and is worth up to 0.01 less.
 LONGSTAFF_SCHWARTZ = {
-    (0.2, 1.0): (4.478, 3.250, 2.314, 1.617, 1.110), (0.2, 2.0): (4.840, 3.745, 2.885, 2.212, 1.690),
-    (0.4, 1.0): (7.101, 6.148, 5.312, 4.582, 3.948), (0.4, 2.0): (8.508, 7.670, 6.920, 6.248, 5.647),
+    (0.2, 1.0): (4.478, 3.250, 2.314, 1.617, 1.110),
+    (0.2, 2.0): (4.840, 3.745, 2.885, 2.212, 1.690),
+    (0.4, 1.0): (7.101, 6.148, 5.312, 4.582, 3.948),
+    (0.4, 2.0): (8.508, 7.670, 6.920, 6.248, 5.647),
 }
 
 

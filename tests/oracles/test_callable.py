@@ -97,8 +97,9 @@ def test_a_failing_gradient_fails_its_row() -> None:
     assert CallableOracle(moody, DOMAIN).evaluate([[1.5, 3.0]], True).status.tolist() == [EvaluationStatus.RAISED]  # its difference point raises
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda x: None, lambda x: "text", lambda x: x, lambda x: np.zeros((len(x), 3)), lambda x: x[:, 0].astype(complex), lambda x: [object()]])
+@pytest.mark.parametrize(
+    "wrong", [lambda x: None, lambda x: "text", lambda x: x, lambda x: np.zeros((len(x), 3)), lambda x: x[:, 0].astype(complex), lambda x: [object()]]
+)
 def test_what_is_not_one_number_a_point_has_a_bad_shape(wrong: object) -> None:
     assert CallableOracle(wrong, DOMAIN).evaluate(POINTS).status.tolist() == [EvaluationStatus.BAD_SHAPE] * 4  # type: ignore[arg-type]
 
@@ -108,9 +109,15 @@ def test_a_function_of_one_point_serves_point_by_point() -> None:
     assert oracle.values(POINTS).tolist() == pytest.approx(np.sin(POINTS[:, 0].numpy()).tolist())
 
 
-@pytest.mark.parametrize("answer", [
-    lambda x: torch.from_numpy(product(x)).requires_grad_(), lambda x: product(x)[:, None], lambda x: product(x).tolist(),
-    lambda x: product(x).astype(np.float32)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: torch.from_numpy(product(x)).requires_grad_(),
+        lambda x: product(x)[:, None],
+        lambda x: product(x).tolist(),
+        lambda x: product(x).astype(np.float32),
+    ],
+)
 def test_any_array_of_one_number_a_point_will_do(answer: object) -> None:
     assert CallableOracle(answer, DOMAIN).values(POINTS).numpy() == pytest.approx(product(POINTS.numpy()), rel=1e-6)  # type: ignore[arg-type]
 

@@ -63,17 +63,25 @@ def test_an_oracle_with_a_domain_refuses_another(source: Path) -> None:
         oracle("branin", domain=SQUARE)
 
 
-@pytest.mark.parametrize(("attribute", "message"), [
-    ("total", "no domain was given"), ("missing", "has no 'missing'; it defines Branin, total"), ("number", "is a int; a callable")])
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [("total", "no domain was given"), ("missing", "has no 'missing'; it defines Branin, total"), ("number", "is a int; a callable")],
+)
 def test_what_cannot_serve_is_refused_in_one_line(source: Path, attribute: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         oracle(f"{source}:{attribute}")
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("nowhere.py:f", r"the file nowhere\.py does not exist"), ("no_such_package.module:f", "ModuleNotFoundError"), (":f", "is needed"),
-    ("os:", "is needed")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere.py:f", r"the file nowhere\.py does not exist"),
+        ("no_such_package.module:f", "ModuleNotFoundError"),
+        (":f", "is needed"),
+        ("os:", "is needed"),
+    ],
+)
 def test_what_does_not_exist_is_refused(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         oracle(name, domain=SQUARE)

@@ -17,8 +17,9 @@ from pybackdoor.oracles import oracle
 from pybackdoor.oracles.cev import DOMAIN, CEVCall, CEVPut
 
 
-@pytest.mark.parametrize(("spot", "strike", "volatility", "maturity"), [
-    (100, 100, 0.2, 1.0), (60, 80, 0.6, 2.0), (150, 90, 0.8, 5.0), (100, 105, 0.05, 0.1)])
+@pytest.mark.parametrize(
+    ("spot", "strike", "volatility", "maturity"), [(100, 100, 0.2, 1.0), (60, 80, 0.6, 2.0), (150, 90, 0.8, 5.0), (100, 105, 0.05, 0.1)]
+)
 def test_elasticity_zero_is_bachelier_absorbed_at_zero(spot, strike, volatility, maturity):
     deviation = volatility * 100 * math.sqrt(maturity)
 
@@ -34,8 +35,13 @@ def parts(point):
     spot, strike, volatility, elasticity, maturity, rate, dividend = (mpmath.mpf(float(value)) for value in point)
     away, carry = 1 - elasticity, rate - dividend
     scale = carry / (volatility**2 * 100 ** (2 * away) * away * mpmath.expm1(2 * carry * away * maturity))
-    return (2 * scale * spot ** (2 * away) * mpmath.exp(2 * carry * away * maturity), 2 * scale * strike ** (2 * away), 1 / (2 * away),
-            spot * mpmath.exp(-dividend * maturity), strike * mpmath.exp(-rate * maturity))
+    return (
+        2 * scale * spot ** (2 * away) * mpmath.exp(2 * carry * away * maturity),
+        2 * scale * strike ** (2 * away),
+        1 / (2 * away),
+        spot * mpmath.exp(-dividend * maturity),
+        strike * mpmath.exp(-rate * maturity),
+    )
 
 
 def test_over_the_domain_against_scipy():
@@ -47,16 +53,19 @@ def test_over_the_domain_against_scipy():
     assert np.abs(np.array(exact) - CEVCall().values(points).numpy()).max() < 1e-8  # SciPy's error for large noncentralities included
 
 
-@pytest.mark.parametrize("point", [
-    (100.0, 110.0, 0.4, 0.5, 2.0, 0.05, 0.01), (60.0, 50.0, 0.8, 0.2, 4.0, -0.01, 0.02), (100.0, 95.0, 0.3, 0.8, 3.0, 0.1, 0.0)])
+@pytest.mark.parametrize(
+    "point", [(100.0, 110.0, 0.4, 0.5, 2.0, 0.05, 0.01), (60.0, 50.0, 0.8, 0.2, 4.0, -0.01, 0.02), (100.0, 95.0, 0.3, 0.8, 3.0, 0.1, 0.0)]
+)
 def test_against_sums_in_30_digits(point):
     with mpmath.workdps(30):
         x, y, theta, held, paid = parts(point)
 
         def chance(a, middle, bound):
             terms = range(int(middle + 14 * mpmath.sqrt(middle) + 60))
-            return sum(mpmath.exp(-middle + j * mpmath.log(middle) - mpmath.loggamma(j + 1)) * mpmath.gammainc(a + j, 0, bound, regularized=True)
-                       for j in terms)
+            return sum(
+                mpmath.exp(-middle + j * mpmath.log(middle) - mpmath.loggamma(j + 1)) * mpmath.gammainc(a + j, 0, bound, regularized=True)
+                for j in terms
+            )
 
         exact = held * (1 - chance(1 + theta, x / 2, y / 2)) - paid * chance(theta, y / 2, x / 2)
         assert abs(float(exact - mpmath.mpf(CEVCall().values([point]).item()))) < 1e-11

@@ -10,8 +10,12 @@ from pybackdoor.oracles.down_and_out_put import DownAndOutPut
 from pybackdoor.records import Evaluation
 from pybackdoor.records.evaluation import EvaluationStatus
 
-KNOWN = [((100, 50, 0.2, 1, 0.05), 5.55880974), ((110, 80, 0.25, 0.5, 0.03), 6.21271037), ((120, 60, 0.3, 2, 0), 12.62491380),
-         ((200, 10, 1, 5, 0.1), 21.69710972)]
+KNOWN = [
+    ((100, 50, 0.2, 1, 0.05), 5.55880974),
+    ((110, 80, 0.25, 0.5, 0.03), 6.21271037),
+    ((120, 60, 0.3, 2, 0), 12.62491380),
+    ((200, 10, 1, 5, 0.1), 21.69710972),
+]
 
 
 @pytest.mark.parametrize(("point", "price"), KNOWN)
@@ -76,8 +80,9 @@ def test_outside_the_domain() -> None:
 
 def test_what_has_no_price_has_a_status_and_expiry_pays() -> None:
     put = DownAndOutPut()
-    answer: Evaluation = put.evaluate([[100, 50, 0.0, 1, 0], [100, 50, 0.2, -1, 0], [-1, 50, 0.2, 1, 0], [100, 0, 0.2, 1, 0], [120, 50, 0.2, 0, 0.1]],
-                                      gradient=True, strict=False)
+    answer: Evaluation = put.evaluate(
+        [[100, 50, 0.0, 1, 0], [100, 50, 0.2, -1, 0], [-1, 50, 0.2, 1, 0], [100, 0, 0.2, 1, 0], [120, 50, 0.2, 0, 0.1]], gradient=True, strict=False
+    )
     assert answer.status.tolist() == [EvaluationStatus.BAD_INPUT] * 4 + [EvaluationStatus.OK]
     assert torch.isnan(answer.values[:4]).all()
     assert answer.values[4] == 20

@@ -17,7 +17,7 @@ def test_values_lie_within_four_standard_errors() -> None:
     """One seed a point, so that the errors are independent: at most one point in a thousand may fail, of 1,200."""
     points = np.concatenate([region(800), corners(400)])
     truth = DownAndOutPut().values(points).numpy()
-    answers = [DownAndOutPutMonteCarlo(paths=1024, seed=seed).evaluate(points[seed:seed + 1]) for seed in range(len(points))]
+    answers = [DownAndOutPutMonteCarlo(paths=1024, seed=seed).evaluate(points[seed : seed + 1]) for seed in range(len(points))]
     values, errors = np.array([float(answer.values[0]) for answer in answers]), np.array([float(answer.standard_errors[0]) for answer in answers])
     assert (np.abs(values - truth) > 4 * errors + 1e-9).sum() <= 1
     seen = errors > 1e-8

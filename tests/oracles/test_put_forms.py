@@ -24,7 +24,8 @@ FORMS = {
 TOLERANCE = {"closed": 1e-9, "pde": 2e-6, "monte_carlo": 1e-8}
 
 points_in_domain = st.tuples(*(st.floats(low, high) for low, high in zip(LOWER.tolist(), UPPER.tolist(), strict=True))).filter(
-    lambda point: point[0] > point[1] + 1e-3 and point[1] < 99.99)
+    lambda point: point[0] > point[1] + 1e-3 and point[1] < 99.99
+)
 
 
 @pytest.fixture(params=FORMS)
@@ -69,14 +70,14 @@ def test_any_number_of_points_in_any_company_gives_the_same_bits(form: str, coun
     oracle = FORMS[form]()
     points = np.concatenate([region(80), corners(51)])
     whole = oracle.evaluate(points, True)
-    part = oracle.evaluate(points[len(points) - count:], True)
+    part = oracle.evaluate(points[len(points) - count :], True)
     assert part.values.shape == (count,)
     assert part.gradients is not None
     assert whole.gradients is not None
     assert part.gradients.shape == (count, 5)
-    assert torch.equal(part.values, whole.values[len(points) - count:])
-    assert torch.equal(part.gradients, whole.gradients[len(points) - count:])
-    assert torch.equal(part.standard_errors, whole.standard_errors[len(points) - count:])
+    assert torch.equal(part.values, whole.values[len(points) - count :])
+    assert torch.equal(part.gradients, whole.gradients[len(points) - count :])
+    assert torch.equal(part.standard_errors, whole.standard_errors[len(points) - count :])
 
 
 def test_threads_do_not_change_a_bit(form: str) -> None:
@@ -124,10 +125,19 @@ def test_no_option_and_no_price_beside_ordinary_points(form: str) -> None:
     assert answer.values[0] == FORMS[form]().values(points[:1])[0]
 
 
-@pytest.mark.parametrize("make", [
-    lambda: DownAndOutPut(spot=0.0), lambda: DownAndOutPut(spot=float("nan")), lambda: DownAndOutPutPDE(space=50), lambda: DownAndOutPutPDE(space=8),
-    lambda: DownAndOutPutPDE(time=7), lambda: DownAndOutPutMonteCarlo(paths=1), lambda: DownAndOutPutMonteCarlo(paths=3),
-    lambda: DownAndOutPutMonteCarlo(seed=-1)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DownAndOutPut(spot=0.0),
+        lambda: DownAndOutPut(spot=float("nan")),
+        lambda: DownAndOutPutPDE(space=50),
+        lambda: DownAndOutPutPDE(space=8),
+        lambda: DownAndOutPutPDE(time=7),
+        lambda: DownAndOutPutMonteCarlo(paths=1),
+        lambda: DownAndOutPutMonteCarlo(paths=3),
+        lambda: DownAndOutPutMonteCarlo(seed=-1),
+    ],
+)
 def test_settings_that_cannot_be_used_are_refused(make: object) -> None:
     with pytest.raises(InputError, match="needed"):
         make()  # type: ignore[operator]

@@ -69,9 +69,11 @@ def test_log_ratio_of_close_numbers() -> None:
 
 
 # Known answers published with the generator (Random123, kat_vectors, philox4x32 with 10 rounds).
-KNOWN = [([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
-         ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
-         ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0], [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1])]
+KNOWN = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0], [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]),
+]
 
 
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
@@ -86,8 +88,10 @@ def test_philox_draws_what_the_op_draws() -> None:
     assert np.array_equal(np.array(ours).ravel(), theirs)
 
 
-@pytest.mark.parametrize(("log_spot", "log_strike", "variance", "growth"), [
-    (0.6, 0.7, 0.16, 0.05), (2.3, 3.0, 5.0, 0.5), (0.001, 0.5, 5e-4, 0.5), (0.001, 0.02, 5e-4, 0.5), (0.5, 1e-9, 0.1, 0.0), (1.5, 0.2, 1e-4, 0.0)])
+@pytest.mark.parametrize(
+    ("log_spot", "log_strike", "variance", "growth"),
+    [(0.6, 0.7, 0.16, 0.05), (2.3, 3.0, 5.0, 0.5), (0.001, 0.5, 5e-4, 0.5), (0.001, 0.02, 5e-4, 0.5), (0.5, 1e-9, 0.1, 0.0), (1.5, 0.2, 1e-4, 0.0)],
+)
 def test_mesh_increases_from_barrier_to_far_side_at_both_ends_of_time(log_spot: float, log_strike: float, variance: float, growth: float) -> None:
     frame = mesh_frame(log_spot, log_strike, variance, growth)
     end, ahead = np.array([mesh_node(row, 50, frame) for row in range(101)]).T

@@ -63,10 +63,20 @@ def evaluated(name: str, x: np.ndarray) -> np.ndarray:
 
 
 CASES = [
-    ("exp", 1400 * DENSE - 700, 1.5), ("exp", 2e-3 * DENSE - 1e-3, 1.0), ("log", 10 ** (600 * DENSE - 300), 1.5), ("log", 0.6 + DENSE, 1.5),
-    ("sine", 20 * DENSE - 10, 2), ("cosine", 20 * DENSE - 10, 2), ("sine", 2e5 * DENSE - 1e5, 4), ("distribution", 20 * DENSE - 12, 12),
-    ("distribution", 1e-3 * DENSE, 3), ("distribution", -25 * DENSE - 12, 12), ("density", 36 * DENSE - 18, 6), ("angle", 6 * DENSE - 3, 3),
-    ("log_ratio", 3.0 + 1e-9 * DENSE, 3), ("log_ratio", 9 * DENSE + 1e-2, 3),
+    ("exp", 1400 * DENSE - 700, 1.5),
+    ("exp", 2e-3 * DENSE - 1e-3, 1.0),
+    ("log", 10 ** (600 * DENSE - 300), 1.5),
+    ("log", 0.6 + DENSE, 1.5),
+    ("sine", 20 * DENSE - 10, 2),
+    ("cosine", 20 * DENSE - 10, 2),
+    ("sine", 2e5 * DENSE - 1e5, 4),
+    ("distribution", 20 * DENSE - 12, 12),
+    ("distribution", 1e-3 * DENSE, 3),
+    ("distribution", -25 * DENSE - 12, 12),
+    ("density", 36 * DENSE - 18, 6),
+    ("angle", 6 * DENSE - 3, 3),
+    ("log_ratio", 3.0 + 1e-9 * DENSE, 3),
+    ("log_ratio", 9 * DENSE + 1e-2, 3),
 ]
 
 
@@ -74,8 +84,9 @@ CASES = [
 def test_within_a_few_units_in_the_last_place(name, x, ulp):
     got = evaluated(name, x)
     with mpmath.workdps(30):
-        errors = [abs(mpmath.mpf(float(g)) - TRUTH[name](mpmath.mpf(float(v)))) / mpmath.mpf(float(np.spacing(abs(g)))) for v, g in
-                  zip(x, got, strict=True)]
+        errors = [
+            abs(mpmath.mpf(float(g)) - TRUTH[name](mpmath.mpf(float(v)))) / mpmath.mpf(float(np.spacing(abs(g)))) for v, g in zip(x, got, strict=True)
+        ]
     assert float(max(errors)) <= ulp
 
 
@@ -104,7 +115,7 @@ def test_edges():
 def test_vectorized_across_problems(name):
     evaluated(name, DENSE[:8])
     code = next(iter(KERNELS[name].inspect_llvm().values()))
-    body = code[code.index("define "):]
+    body = code[code.index("define ") :]
     body = body[: body.index("\n}")]  # the kernel alone, not its Python wrapper
     assert re.search(r"fmul[a-z ]* <(2|4|8) x double>", body)
     assert not re.findall(r"call double @(?!llvm\.)", body)

@@ -14,8 +14,9 @@ from pybackdoor.report.experiment import experiment_text, write_experiment
 
 DOMAIN = Domain(("strike", "rate"), (50.0, 0.0), (200.0, 0.1), target="price")
 NAMES = (CLEAN, UNSHIELDED, POISONED, REPAIRED)
-CURVES = LearningCurves(torch.tensor([500.0, 1000.0]), {"disagreement": torch.tensor([[2.0, 1.0], [3.0, 1.5]]),
-                                                        "random": torch.tensor([[2.0, 1.8], [3.0, 2.5]])})
+CURVES = LearningCurves(
+    torch.tensor([500.0, 1000.0]), {"disagreement": torch.tensor([[2.0, 1.0], [3.0, 1.5]]), "random": torch.tensor([[2.0, 1.8], [3.0, 2.5]])}
+)
 
 
 def surrogate() -> NetworkSurrogate:
@@ -32,8 +33,15 @@ def trial(seed: int) -> Trial:
     errors = {name: ModelErrors(0.5 + seed, 20.0, 19.0 if name == POISONED else 0.1, 19.5, (2.0, 0.5)) for name in NAMES}
     truth = PoisonTruth(torch.arange(200), torch.arange(0), torch.tensor([120.0, 0.05]), 0.1, 0.15, 20.0, {"center": {"strike": 120.0, "rate": 0.05}})
     detections = {POISONED: Detection(audit(True, 199), 1.0, 0.995), CLEAN: Detection(audit(False, 0), 1.0, 1.0)}
-    return Trial(seed, dict.fromkeys(NAMES, surrogate()), errors, {name: torch.linspace(-1, 1, 50) for name in NAMES}, detections, truth,
-                 {"data": 1.0, "audits": 2.0})
+    return Trial(
+        seed,
+        dict.fromkeys(NAMES, surrogate()),
+        errors,
+        {name: torch.linspace(-1, 1, 50) for name in NAMES},
+        detections,
+        truth,
+        {"data": 1.0, "audits": 2.0},
+    )
 
 
 def test_the_table_of_one_seed_has_every_number():

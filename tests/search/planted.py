@@ -40,8 +40,9 @@ class Planted(Surrogate):
 
     name = "planted"
 
-    def __init__(self, centers: list[list[float]], heights: list[float], *, width: float = 0.1, tilt: list[float] | None = None,
-                 domain: Domain = SQUARE) -> None:
+    def __init__(
+        self, centers: list[list[float]], heights: list[float], *, width: float = 0.1, tilt: list[float] | None = None, domain: Domain = SQUARE
+    ) -> None:
         self.domain, self.width = domain, width
         self.centers = torch.tensor(centers, dtype=torch.float64).reshape(-1, domain.dimension)
         self.heights = torch.tensor(heights, dtype=torch.float64)

@@ -54,13 +54,17 @@ def test_first_calls_are_exact() -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize(("tilt", "center", "corner"), [([1.0, 2.0], [[0.5, 5.0]], [1.0, 1.0]), ([-3.0, 1.0], [[0.5, 5.0]], [0.0, 1.0]),
-                                                        ([0.0, 0.0], [[0.4, 1.2]], [0.4, 1.0])], ids=["corner", "zero corner", "face"])
+@pytest.mark.parametrize(
+    ("tilt", "center", "corner"),
+    [([1.0, 2.0], [[0.5, 5.0]], [1.0, 1.0]), ([-3.0, 1.0], [[0.5, 5.0]], [0.0, 1.0]), ([0.0, 0.0], [[0.4, 1.2]], [0.4, 1.0])],
+    ids=["corner", "zero corner", "face"],
+)
 def test_maximizers_on_the_boundary(name: str, tilt: list[float], center: list[list[float]], corner: list[float]) -> None:
     surrogate = Planted(center, [2.0], width=0.3, tilt=tilt)
     offset = 4.0 if tilt[0] else 0.0  # keeps the error of one sign over the square
-    lifted = CallableSurrogate(lambda x: surrogate.values(x).numpy() + offset, SQUARE,
-                               gradient=lambda x: surrogate.values_and_gradients(x)[1].numpy())
+    lifted = CallableSurrogate(
+        lambda x: surrogate.values(x).numpy() + offset, SQUARE, gradient=lambda x: surrogate.values_and_gradients(x)[1].numpy()
+    )
     best = search(lifted, Wave(), replace(CONFIGS[name], iterations=80, seeds=16), seed=0).unit[0]
     for axis, target in enumerate(corner):
         assert float(best[axis]) == target if target in (0.0, 1.0) else float(best[axis]) == pytest.approx(target, abs=0.02)
@@ -134,8 +138,12 @@ def same(left: Maximizers, right: Maximizers, **tolerance: float) -> None:
 @pytest.mark.parametrize("method", ["plain", "trust_region"])
 def test_any_surrogate_climbs_as_its_network_does(networks: list[NetworkSurrogate], method: str, pseudo: bool) -> None:
     first, second = networks
-    as_callables = [CallableSurrogate(lambda x, model=model: model.values(x).numpy(), model.domain,
-                                      gradient=lambda x, model=model: model.values_and_gradients(x)[1].numpy()) for model in networks]
+    as_callables = [
+        CallableSurrogate(
+            lambda x, model=model: model.values(x).numpy(), model.domain, gradient=lambda x, model=model: model.values_and_gradients(x)[1].numpy()
+        )
+        for model in networks
+    ]
     config = SearchConfig(method=method, seeds=16, climbers=6, precision="float64", backend="reference")
     branin = oracle("branin")
     native = search(first, branin, config, pseudo_oracle=second if pseudo else None)
@@ -165,8 +173,18 @@ def test_another_domain_is_refused() -> None:
         search(THREE, Wave(), samples=Samples(other, torch.tensor([[0.0, 3.0]]), torch.tensor([0.0])))
 
 
-@pytest.mark.parametrize("change", [{"method": "newton"}, {"slopes": "auto"}, {"seeds": 0}, {"residual_share": 0.7, "screen_share": 0.7},
-                                    {"radius": 1e-5}, {"tolerance": -1.0}, {"budget": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "newton"},
+        {"slopes": "auto"},
+        {"seeds": 0},
+        {"residual_share": 0.7, "screen_share": 0.7},
+        {"radius": 1e-5},
+        {"tolerance": -1.0},
+        {"budget": 0},
+    ],
+)
 def test_unusable_configurations_are_refused(change: dict) -> None:
     with pytest.raises(InputError, match="search: "):
         SearchConfig(**change)

@@ -34,8 +34,9 @@ def test_many_candidates_across_blocks() -> None:
     assert kept.tolist() == brute_force(unit, errors, 0.02)
 
 
-@pytest.mark.parametrize(("unit", "errors", "radius"), [([[0.5]], [float("nan")], 0.1), ([[0.5]], [1.0, 2.0], 0.1), ([0.5], [1.0], 0.1),
-                                                        ([[0.5]], [1.0], -1.0)])
+@pytest.mark.parametrize(
+    ("unit", "errors", "radius"), [([[0.5]], [float("nan")], 0.1), ([[0.5]], [1.0, 2.0], 0.1), ([0.5], [1.0], 0.1), ([[0.5]], [1.0], -1.0)]
+)
 def test_refuses_what_has_no_order(unit: list, errors: list, radius: float) -> None:
     with pytest.raises(InputError):
         thin(torch.tensor(unit), torch.tensor(errors), radius)

@@ -21,10 +21,24 @@ BACKENDS = Registry("train backend", {"cpu": "pybackdoor.ops.train.cpu:BACKEND",
 ORDER = ("cpu", "reference")
 
 
-def train(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activation: str, until: int | None = None, rows: Any = None,
-          sample_weights: Any = None, validation_rows: Any = None, report_every: int | None = None, snapshot_steps: Iterable[int] = (),
-          streams: Sequence[int] | None = None, progress: Callable[[int], None] | None = None, backend: str = "auto",
-          threads: int | None = None) -> tuple[TrainingState, TrainingHistory]:
+def train(
+    state: TrainingState,
+    plan: TrainingPlan,
+    x: Any,
+    y: Any,
+    *,
+    activation: str,
+    until: int | None = None,
+    rows: Any = None,
+    sample_weights: Any = None,
+    validation_rows: Any = None,
+    report_every: int | None = None,
+    snapshot_steps: Iterable[int] = (),
+    streams: Sequence[int] | None = None,
+    progress: Callable[[int], None] | None = None,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> tuple[TrainingState, TrainingHistory]:
     """The state after steps state.step + 1 .. until of `plan`, and what happened on the way. `state` itself is not changed.
 
     Step s of network m takes the plan's batch_size rows B = (s - 1) b .. s b - 1 of the endless sequence of keyed bijections of that network's rows
@@ -51,15 +65,42 @@ def train(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activatio
     >>> state = initial_state((2, 32, 32, 1), "silu", networks=2)
     >>> state, history = train(state, plan, x, x.prod(1), activation="silu")
     """
-    task = _task(checked_state(state, activation), plan, x, y, activation=activation, until=until, rows=rows, sample_weights=sample_weights,
-                 validation_rows=validation_rows, report_every=report_every, snapshot_steps=snapshot_steps, streams=streams, progress=progress,
-                 threads=threads)
+    task = _task(
+        checked_state(state, activation),
+        plan,
+        x,
+        y,
+        activation=activation,
+        until=until,
+        rows=rows,
+        sample_weights=sample_weights,
+        validation_rows=validation_rows,
+        report_every=report_every,
+        snapshot_steps=snapshot_steps,
+        streams=streams,
+        progress=progress,
+        threads=threads,
+    )
     return choose("train", BACKENDS, ORDER, backend, task.x.device, dtype=task.x.dtype).train(task)
 
 
-def _task(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activation: str, until: int | None, rows: Any, sample_weights: Any,
-          validation_rows: Any, report_every: int | None, snapshot_steps: Iterable[int], streams: Sequence[int] | None,
-          progress: Callable[[int], None] | None, threads: int | None) -> TrainingTask:
+def _task(
+    state: TrainingState,
+    plan: TrainingPlan,
+    x: Any,
+    y: Any,
+    *,
+    activation: str,
+    until: int | None,
+    rows: Any,
+    sample_weights: Any,
+    validation_rows: Any,
+    report_every: int | None,
+    snapshot_steps: Iterable[int],
+    streams: Sequence[int] | None,
+    progress: Callable[[int], None] | None,
+    threads: int | None,
+) -> TrainingTask:
     if not isinstance(plan, TrainingPlan):
         raise InputTypeError(f"plan: got {type(plan).__name__}; a TrainingPlan is needed")
     points, values, weights = checked_data(state, x, y, sample_weights)
@@ -75,9 +116,19 @@ def _task(state: TrainingState, plan: TrainingPlan, x: Any, y: Any, *, activatio
     for network, index in enumerate(held):
         if weights is not None and not bool(weights.expand(networks, -1)[network, index].sum() > 0):
             raise InputError(f"validation_rows[{network}]: all its sample weights are 0; at least one positive weight is needed")
-    return TrainingTask(state=state, plan=plan, x=points.contiguous(), y=values.contiguous(), activation=activation, until=stop, rows=chosen,
-                        sample_weights=weights, validation_rows=held,
-                        report_every=None if report_every is None else checked_step(report_every, 1, 2**62, "report_every"),
-                        snapshot_steps=tuple(checked_step(step, 0, plan.steps, "snapshot_steps") for step in snapshot_steps),
-                        streams=numbers, progress=progress,
-                        threads=default_threads() if threads is None else checked_step(threads, 1, 1024, "threads"))
+    return TrainingTask(
+        state=state,
+        plan=plan,
+        x=points.contiguous(),
+        y=values.contiguous(),
+        activation=activation,
+        until=stop,
+        rows=chosen,
+        sample_weights=weights,
+        validation_rows=held,
+        report_every=None if report_every is None else checked_step(report_every, 1, 2**62, "report_every"),
+        snapshot_steps=tuple(checked_step(step, 0, plan.steps, "snapshot_steps") for step in snapshot_steps),
+        streams=numbers,
+        progress=progress,
+        threads=default_threads() if threads is None else checked_step(threads, 1, 1024, "threads"),
+    )

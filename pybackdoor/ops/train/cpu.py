@@ -40,21 +40,42 @@ class CpuBackend:
         training = np.empty((len(reports), networks))
         validation = np.empty_like(training) if task.validation_rows else None
         residuals = np.empty((len(snapshots), networks, task.x.shape[0]), dtype=task.x.numpy().dtype)
-        native.train({
-            "widths": [state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights)],
-            "activation": ACTIVATIONS.index(task.activation), "plan": _plan(task.plan), "x": task.x.numpy(), "y": task.y.numpy(),
-            "weights": None if task.sample_weights is None else task.sample_weights.contiguous().numpy(),
-            "rows": [rows.contiguous().numpy() for rows in task.rows], "validation": [rows.contiguous().numpy() for rows in task.validation_rows],
-            "streams": task.streams, "parameters": parameters, "first": first, "second": second, "start": state.step, "until": task.until,
-            "reports": reports, "snapshots": snapshots, "training_loss": training, "validation_loss": validation, "residuals": residuals,
-            "threads": task.threads, "instruction_set": instruction_set() or "", "progress": task.progress})
+        native.train(
+            {
+                "widths": [state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights)],
+                "activation": ACTIVATIONS.index(task.activation),
+                "plan": _plan(task.plan),
+                "x": task.x.numpy(),
+                "y": task.y.numpy(),
+                "weights": None if task.sample_weights is None else task.sample_weights.contiguous().numpy(),
+                "rows": [rows.contiguous().numpy() for rows in task.rows],
+                "validation": [rows.contiguous().numpy() for rows in task.validation_rows],
+                "streams": task.streams,
+                "parameters": parameters,
+                "first": first,
+                "second": second,
+                "start": state.step,
+                "until": task.until,
+                "reports": reports,
+                "snapshots": snapshots,
+                "training_loss": training,
+                "validation_loss": validation,
+                "residuals": residuals,
+                "threads": task.threads,
+                "instruction_set": instruction_set() or "",
+                "progress": task.progress,
+            }
+        )
         if task.progress is not None:
             task.progress(task.until)
         layers, dtype = len(state.weights), task.x.dtype
         tensors = _tensors(parameters)
-        history = TrainingHistory(torch.tensor(reports, dtype=torch.int64), torch.from_numpy(training).to(dtype),
-                                  None if validation is None else torch.from_numpy(validation).to(dtype),
-                                  {step: torch.from_numpy(block) for step, block in zip(snapshots, residuals, strict=True)})
+        history = TrainingHistory(
+            torch.tensor(reports, dtype=torch.int64),
+            torch.from_numpy(training).to(dtype),
+            None if validation is None else torch.from_numpy(validation).to(dtype),
+            {step: torch.from_numpy(block) for step, block in zip(snapshots, residuals, strict=True)},
+        )
         return TrainingState(tensors[:layers], tensors[layers:], _tensors(first), _tensors(second), task.until), history
 
 
@@ -67,10 +88,22 @@ def _copies(tensors: Sequence[torch.Tensor]) -> list[Any]:
 
 
 def _plan(plan: TrainingPlan) -> dict[str, Any]:
-    return {"steps": plan.steps, "batch_size": plan.batch_size, "learning_rate": plan.learning_rate, "schedule": SCHEDULES.index(plan.schedule),
-            "warmup": plan.warmup, "final_fraction": plan.final_fraction, "beta1": plan.beta1, "beta2": plan.beta2, "epsilon": plan.epsilon,
-            "weight_decay": plan.weight_decay, "huber": plan.loss == "huber", "huber_delta": plan.huber_delta, "seed": plan.seed,
-            "purpose": purpose_word(PURPOSE)}
+    return {
+        "steps": plan.steps,
+        "batch_size": plan.batch_size,
+        "learning_rate": plan.learning_rate,
+        "schedule": SCHEDULES.index(plan.schedule),
+        "warmup": plan.warmup,
+        "final_fraction": plan.final_fraction,
+        "beta1": plan.beta1,
+        "beta2": plan.beta2,
+        "epsilon": plan.epsilon,
+        "weight_decay": plan.weight_decay,
+        "huber": plan.loss == "huber",
+        "huber_delta": plan.huber_delta,
+        "seed": plan.seed,
+        "purpose": purpose_word(PURPOSE),
+    }
 
 
 BACKEND = CpuBackend()

@@ -31,7 +31,9 @@ def minibatches(task: TrainingTask) -> Iterator[tuple[int, torch.Tensor]]:
     """(step, row numbers [M, B]) of every step of the range."""
     for start in range(task.state.step, task.until, _CHUNK):
         count = min(_CHUNK, task.until - start)
-        drawn = [rows[minibatch(task.plan, start, count, rows.shape[0], stream).to(rows.device)]
-                 for rows, stream in zip(task.rows, task.streams, strict=True)]
+        drawn = [
+            rows[minibatch(task.plan, start, count, rows.shape[0], stream).to(rows.device)]
+            for rows, stream in zip(task.rows, task.streams, strict=True)
+        ]
         for offset, index in enumerate(torch.stack(drawn, 1).unbind(0)):
             yield start + offset + 1, index

@@ -73,7 +73,7 @@ def outputs(parameters: Sequence[torch.Tensor], activation: str, x: torch.Tensor
 
 
 def pointwise_loss(plan: TrainingPlan, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """"mse": error^2. "huber": error^2 / 2 up to huber_delta = h, beyond it h |error| - h^2 / 2. Each with its derivative by the error."""
+    """ "mse": error^2. "huber": error^2 / 2 up to huber_delta = h, beyond it h |error| - h^2 / 2. Each with its derivative by the error."""
     if plan.loss == "mse":
         return error.square(), 2 * error
     size, bounded = error.abs(), error.clamp(-plan.huber_delta, plan.huber_delta)
@@ -129,7 +129,7 @@ def validation_loss(task: TrainingTask, parameters: Sequence[torch.Tensor]) -> t
     """Weighted mean loss of each network over its validation rows: [M]."""
     losses = []
     for network, rows in enumerate(task.validation_rows):
-        one = [parameter[network:network + 1] for parameter in parameters]
+        one = [parameter[network : network + 1] for parameter in parameters]
         loss, _ = pointwise_loss(task.plan, outputs(one, task.activation, task.x[rows])[0] - task.y[rows])
         if task.sample_weights is None:
             losses.append(loss.mean())

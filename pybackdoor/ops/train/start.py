@@ -14,8 +14,16 @@ from pybackdoor.records import ACTIVATIONS, TrainingState
 _SATURATING = ("tanh", "sigmoid")
 
 
-def initial_state(widths: Sequence[int], activation: str, *, networks: int = 1, seed: int = 0, streams: Sequence[int] | None = None,
-                  dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> TrainingState:
+def initial_state(
+    widths: Sequence[int],
+    activation: str,
+    *,
+    networks: int = 1,
+    seed: int = 0,
+    streams: Sequence[int] | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> TrainingState:
     """M networks with random weights, zero moments, at step 0.
 
     widths: (d, W, ..., 1), inputs, hidden widths, output. Weights are uniform with variance g / fan_in: g = 2 for the rectifier-like activations
@@ -39,8 +47,12 @@ def initial_state(widths: Sequence[int], activation: str, *, networks: int = 1, 
     drawn = [_parameters(widths, activation, seed, stream) for stream in numbers]
     parameters = [torch.stack(tensors).to(device=device, dtype=dtype) for tensors in zip(*drawn, strict=True)]
     layers = len(widths) - 1
-    return TrainingState(tuple(parameters[:layers]), tuple(parameters[layers:]), tuple(torch.zeros_like(tensor) for tensor in parameters),
-                         tuple(torch.zeros_like(tensor) for tensor in parameters))
+    return TrainingState(
+        tuple(parameters[:layers]),
+        tuple(parameters[layers:]),
+        tuple(torch.zeros_like(tensor) for tensor in parameters),
+        tuple(torch.zeros_like(tensor) for tensor in parameters),
+    )
 
 
 def _parameters(widths: tuple[int, ...], activation: str, seed: int, stream: int) -> list[torch.Tensor]:
@@ -49,7 +61,7 @@ def _parameters(widths: tuple[int, ...], activation: str, seed: int, stream: int
     sizes = [fan_out * fan_in for fan_out, fan_in in shapes] + [fan_out for fan_out, _ in shapes]
     draws = (2 * uniforms(sum(sizes), seed=seed, purpose="initial weights", stream=stream) - 1).split(sizes)
     weights = []
-    for layer, ((fan_out, fan_in), draw) in enumerate(zip(shapes, draws[:len(shapes)], strict=True)):
+    for layer, ((fan_out, fan_in), draw) in enumerate(zip(shapes, draws[: len(shapes)], strict=True)):
         gain = 1.0 if activation in _SATURATING or layer == len(shapes) - 1 else 2.0
         weights.append(draw.reshape(fan_out, fan_in) * math.sqrt(3 * gain / fan_in))
-    return weights + [draw / math.sqrt(fan_in) for (_, fan_in), draw in zip(shapes, draws[len(shapes):], strict=True)]
+    return weights + [draw / math.sqrt(fan_in) for (_, fan_in), draw in zip(shapes, draws[len(shapes) :], strict=True)]

@@ -52,24 +52,30 @@ def checked_state(state: Any, activation: str) -> TrainingState:
         raise InputError(f"train: unknown activation {activation!r}; one of {', '.join(ACTIVATIONS)} is needed")
     parameters = (*state.weights, *state.biases)
     if not state.weights or len(state.weights) != len(state.biases) or not len(parameters) == len(state.first_moments) == len(state.second_moments):
-        raise InputError(f"state: {len(state.weights)} weights, {len(state.biases)} biases, {len(state.first_moments)} first and "
-                         f"{len(state.second_moments)} second moments; L, L, 2L and 2L tensors are needed, L >= 1")
+        raise InputError(
+            f"state: {len(state.weights)} weights, {len(state.biases)} biases, {len(state.first_moments)} first and "
+            f"{len(state.second_moments)} second moments; L, L, 2L and 2L tensors are needed, L >= 1"
+        )
     first = state.weights[0]
     if first.dtype not in (torch.float32, torch.float64):
         raise InputError(f"state: dtype {first.dtype}; float32 or float64 is needed")
     width = first.shape[2] if first.ndim == 3 else -1
     for layer, (weight, bias) in enumerate(zip(state.weights, state.biases, strict=True)):
         if weight.ndim != 3 or weight.shape[0] != first.shape[0] or weight.shape[2] != width or bias.shape != weight.shape[:2]:
-            raise InputError(f"state: layer {layer} has weights {tuple(weight.shape)} and biases {tuple(bias.shape)}; "
-                             f"[M, width, {width}] and [M, width] are needed")
+            raise InputError(
+                f"state: layer {layer} has weights {tuple(weight.shape)} and biases {tuple(bias.shape)}; "
+                f"[M, width, {width}] and [M, width] are needed"
+            )
         width = weight.shape[1]
     if width != 1 or first.shape[0] < 1:
         raise InputError(f"state: {first.shape[0]} networks of {width} outputs; at least one network, of one output, is needed")
     for parameter, *moments in zip(parameters, state.first_moments, state.second_moments, strict=True):
         for tensor in (parameter, *moments):
             if tensor.shape != parameter.shape or tensor.dtype != first.dtype or tensor.device != first.device:
-                raise InputError(f"state: a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}, on {tensor.device}; "
-                                 f"{tuple(parameter.shape)}, {first.dtype}, on {first.device} is needed")
+                raise InputError(
+                    f"state: a tensor of shape {tuple(tensor.shape)}, {tensor.dtype}, on {tensor.device}; "
+                    f"{tuple(parameter.shape)}, {first.dtype}, on {first.device} is needed"
+                )
     return state
 
 
@@ -84,8 +90,9 @@ def checked_data(state: TrainingState, x: Any, y: Any, sample_weights: Any) -> t
     if sample_weights is not None:
         weights = as_points(sample_weights, points.shape[0], "sample_weights")
         if weights.shape[0] not in (1, state.networks):
-            raise InputError(f"sample_weights: got shape {tuple(weights.shape)}; [{points.shape[0]}] or [{state.networks}, {points.shape[0]}] "
-                             "is needed")
+            raise InputError(
+                f"sample_weights: got shape {tuple(weights.shape)}; [{points.shape[0]}] or [{state.networks}, {points.shape[0]}] is needed"
+            )
         if bool((weights < 0).any()):
             raise InputError(f"sample_weights: {int((weights < 0).sum())} are negative; weights >= 0 are needed")
         weights = weights[0] if weights.shape[0] == 1 else weights

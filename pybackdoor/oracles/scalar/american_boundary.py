@@ -60,7 +60,8 @@ def residual_row(node, w, y, squares, table, slopes):  # type: ignore[no-untyped
         w[OWN + i] = y[node, i]
     for i in range(LANES):
         w[INFLOW + i], w[DEFECT + i], _, _, _, _ = boundary_end(
-            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i])
+            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
+        )
         w[SELF + i] = 0.0
     slopes[:, :] = 0.0
     for point in range(angles.shape[0]):
@@ -68,7 +69,8 @@ def residual_row(node, w, y, squares, table, slopes):  # type: ignore[no-untyped
         interpolate(matrix[node, point], squares, w)
         for i in range(LANES):
             inflow, value, slope = boundary_point(
-                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i])
+                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
+            )
             factor = weight * w[MATURITY + i]
             w[INFLOW + i] += factor * inflow
             w[DEFECT + i] += factor * value
@@ -89,13 +91,15 @@ def partials_row(node, w, y, squares, table):  # type: ignore[no-untyped-def]
         w[OWN + i] = y[node, i]
     for i in range(LANES):
         _, _, w[PARTIALS + 0 * LANES + i], w[PARTIALS + 1 * LANES + i], w[PARTIALS + 2 * LANES + i], w[PARTIALS + 3 * LANES + i] = boundary_end(
-            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i])
+            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
+        )
     for point in range(angles.shape[0]):
         share, weight = part * angles[point, 0], part * angles[point, 1]
         interpolate(matrix[node, point], squares, w)
         for i in range(LANES):
             a, b, c, d = boundary_partials(
-                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i])
+                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
+            )
             factor = weight * w[MATURITY + i]
             w[PARTIALS + 0 * LANES + i] += factor * a
             w[PARTIALS + 1 * LANES + i] += factor * b

@@ -55,9 +55,11 @@ def boundary_partials(time, own, there, edge, volatility, rate, dividend):  # ty
     turn = time / v * low * gain
     late_low, late_high = 0.5 * low - gap, 0.5 * high - gap
     by_maturity = (
-        gain * density - dividend * upper + density * (rate * (-rate * time - low * late_low - 0.5)
-                                                       - dividend * b * (v * late_high - dividend * time - high * late_high - 0.5))
-        + dividend * dividend * time * upper)
+        gain * density
+        - dividend * upper
+        + density * (rate * (-rate * time - low * late_low - 0.5) - dividend * b * (v * late_high - dividend * time - high * late_high - 0.5))
+        + dividend * dividend * time * upper
+    )
     return (
         density / volatility * (gain * (low * high - 1.0) + dividend * b * v * low),
         by_maturity,
@@ -102,8 +104,7 @@ def premium_point(time, distance, moneyness, below, volatility, rate, dividend):
         value,
         -peak / v * gain,
         peak / volatility * (rate * high - dividend * below * low),
-        value - time * (rate * rate * cash - dividend * dividend * asset)
-        - peak * (rate * (0.5 * low - gap) - dividend * below * (0.5 * high - gap)),
+        value - time * (rate * rate * cash - dividend * dividend * asset) - peak * (rate * (0.5 * low - gap) - dividend * below * (0.5 * high - gap)),
         cash - rate * time * cash - gain * peak * time / v,
         -asset + dividend * time * asset + gain * peak * time / v,
         -dividend * asset,

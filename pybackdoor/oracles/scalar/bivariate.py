@@ -50,15 +50,19 @@ def _strong(h, k, correlation):  # type: ignore[no-untyped-def]
     total = a * math.exp(-0.5 * (square / gap + product)) * (1.0 - c * (square - gap) * (1.0 - d * square / 5.0) / 3.0 + c * d * gap * gap / 5.0)
     distance = abs(h - k)
     if product > -700.0:
-        total -= (math.exp(-0.5 * product) * _ROOT_TWO_PI * normal(-distance / a)[0] * distance
-                  * (1.0 - c * square * (1.0 - d * square / 5.0) / 3.0))
+        total -= math.exp(-0.5 * product) * _ROOT_TWO_PI * normal(-distance / a)[0] * distance * (1.0 - c * square * (1.0 - d * square / 5.0) / 3.0)
     for node in range(20):
         x = (0.5 * a * (1.0 + _NODES[node])) ** 2
         root = math.sqrt(1.0 - x)
         exponent = -0.5 * (square / x + product)
         if exponent > -700.0:
-            total += 0.5 * a * _WEIGHTS[node] * math.exp(exponent) * (
-                math.exp(-0.5 * product * (1.0 - root) / (1.0 + root)) / root - (1.0 + c * x * (1.0 + d * x)))
+            total += (
+                0.5
+                * a
+                * _WEIGHTS[node]
+                * math.exp(exponent)
+                * (math.exp(-0.5 * product * (1.0 - root) / (1.0 + root)) / root - (1.0 + c * x * (1.0 + d * x)))
+            )
     total *= -0.5 / math.pi
     if correlation > 0.0:
         return total + normal(-max(h, k))[0]

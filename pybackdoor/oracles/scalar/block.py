@@ -20,7 +20,7 @@ def cache_lines(count):  # type: ignore[no-untyped-def]
     """An uninitialized array of `count` numbers that begins on a cache line, so that no vector lies across two."""
     memory = np.empty(count + 8)
     first = (8 - (memory.ctypes.data // 8) % 8) % 8
-    return memory[first:first + count]
+    return memory[first : first + count]
 
 
 @scalar

@@ -30,6 +30,11 @@ def european(sign, spot, strike, volatility, maturity, rate, dividend):  # type:
     asset, cash = sign * growth * upper, sign * discount * lower
     ridge = strike * discount * peak if maturity > INSTANT else 0.0
     return (
-        spot * asset - strike * cash, asset, -cash, ridge * root, ridge * volatility / (2.0 * root) + rate * strike * cash - dividend * spot * asset,
-        time * strike * cash, -time * spot * asset,
+        spot * asset - strike * cash,
+        asset,
+        -cash,
+        ridge * root,
+        ridge * volatility / (2.0 * root) + rate * strike * cash - dividend * spot * asset,
+        time * strike * cash,
+        -time * spot * asset,
     )

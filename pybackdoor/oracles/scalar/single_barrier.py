@@ -98,7 +98,9 @@ def single_barrier(call, down, knocked_in, spot, strike, barrier, rebate, volati
         -cash / strike,
         (by_h + pair / s) / barrier,
         unit,
-        by_mu * mu_volatility + by_square * (2.0 * mu * mu_volatility - 4.0 * rate / (variance * volatility)) + ridge * root
+        by_mu * mu_volatility
+        + by_square * (2.0 * mu * mu_volatility - 4.0 * rate / (variance * volatility))
+        + ridge * root
         - pair * h / (s * volatility),
         rate * (cash - rebate * late) - dividend * asset + 0.5 * ridge * volatility / root - 0.5 * pair * h / (s * time),
         time * (cash - rebate * late) + (by_mu + 2.0 * (mu + 1.0) * by_square) / variance,
