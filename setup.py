@@ -26,6 +26,7 @@ class CMakeBuild(build_ext):
     """One CMake build for all extensions, in a folder that stays, so that a second build compiles only what changed."""
 
     def run(self) -> None:
+        """Configures, builds, and leaves the modules where setuptools looks for them."""
         compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
         if compiler is None:
             raise SystemExit(

@@ -57,5 +57,5 @@ class CallableSurrogate(Surrogate):
             return function(x.cpu().numpy().copy())
         except Exception as error:  # whatever the user's code raises
             raise SurrogateFailedError(
-                f"surrogate {self.name}: raised {type(error).__name__}: {error}, asked for {x.shape[0]} points; it must answer every point of its domain"
+                f"surrogate {self.name}: raised {type(error).__name__}: {error}, asked for {x.shape[0]} points; it must answer all of its domain"
             ) from error

@@ -16,10 +16,11 @@ from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents
 from pybackdoor.records.network import Network
 
-WIDEST = 128
+WIDEST = 64  # at 128 the products of Triton 3.9 spill kilobytes a thread
 MOST_LAYERS = 8
 LARGEST_DIMENSION = 64
-BLOCK = 32  # seeds of a program
+BLOCK = 16  # seeds of a program
+WARPS = 8  # of a program: a thread then holds a few numbers of a layer's block, and nothing spills
 
 
 class TritonBackend:
@@ -57,7 +58,7 @@ class TritonBackend:
             with _on(device):
                 climb[(-(-count // BLOCK),)](
                     self.pack(problem.network), self.pack(second), starts, *parts, *outputs, count, dimension, *_numbers(problem),
-                    **constants(problem), PRECISION=self.input_precision, num_warps=warps(problem.network, second), num_stages=1)  # fmt: skip
+                    **constants(problem), PRECISION=self.input_precision, num_warps=WARPS, num_stages=1)  # fmt: skip
         points, values, objectives, status, steps = outputs
         return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
 
@@ -74,7 +75,7 @@ class TritonBackend:
                 answer[(-(-points.shape[0] // BLOCK),)](
                     self.pack(network), inputs, values, gradients, points.shape[0], network.dimension, D=features(network), P=units(network),
                     HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation, B=BLOCK, PRECISION=self.input_precision,
-                    num_warps=warps(network), num_stages=1)  # fmt: skip
+                    num_warps=WARPS, num_stages=1)  # fmt: skip
         if out is None:
             return values.to(torch.float64), gradients.to(torch.float64)
         return out[0].copy_(values), out[1].copy_(gradients)
@@ -104,11 +105,6 @@ def units(network: Network) -> int:
 def features(network: Network) -> int:
     """Features as packed: a power of two, at least 16."""
     return _power_of_two(network.dimension)
-
-
-def warps(*networks: Network) -> int:
-    """Warps of a program: a thread then holds a few numbers of a layer's block."""
-    return 8 if max(units(network) for network in networks) > 64 else 4
 
 
 def constants(problem: AscentProblem) -> dict[str, Any]:
