@@ -125,7 +125,8 @@ with tempfile.TemporaryDirectory() as folder:
     usage = subprocess.run([tool, "--dump-resource-usage", cubin], capture_output=True, text=True, check=True).stdout
 used = {key: int(number) for key, number in re.findall(r"(REG|STACK|LOCAL):(\\d+)", usage)}
 ptx = made.asm["ptx"]
-print(json.dumps(used | {"shared": made.metadata.shared, "doubles": ptx.count(".f64"), "fused": ptx.count("fma.rn.f32"), "tensor": ptx.count("mma.sync")}))
+used |= {"shared": made.metadata.shared, "doubles": ptx.count(".f64"), "fused": ptx.count("fma.rn.f32"), "tensor": ptx.count("mma.sync")}
+print(json.dumps(used))
 """
 
 
