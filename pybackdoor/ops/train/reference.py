@@ -73,7 +73,7 @@ def outputs(parameters: Sequence[torch.Tensor], activation: str, x: torch.Tensor
 
 
 def pointwise_loss(plan: TrainingPlan, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """ "mse": error^2. "huber": error^2 / 2 up to huber_delta = h, beyond it h |error| - h^2 / 2. Each with its derivative by the error."""
+    """Of "mse": error^2. "huber": error^2 / 2 up to huber_delta = h, beyond it h |error| - h^2 / 2. Each with its derivative by the error."""
     if plan.loss == "mse":
         return error.square(), 2 * error
     size, bounded = error.abs(), error.clamp(-plan.huber_delta, plan.huber_delta)
