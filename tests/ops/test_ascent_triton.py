@@ -15,7 +15,6 @@ import torch
 
 from pybackdoor.errors import UnsupportedError
 from pybackdoor.ops.ascent import ascend
-from pybackdoor.ops.ascent.triton import TritonBackend
 from pybackdoor.records import Network
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
@@ -146,10 +145,15 @@ def line(dimension: int, widths: tuple[int, ...]) -> Network:
     return Network(weights, tuple(torch.zeros(size, dtype=torch.float64) for size in sizes[1:]), "relu", zero, zero + 1, zero)
 
 
+@needs_triton
 @pytest.mark.parametrize(("dimension", "widths"), [(2, (65,)), (65, (4,)), (2, (4,) * 9)])
-def test_networks_that_do_not_fit_are_refused_with_the_reason(dimension, widths):
-    with pytest.raises(UnsupportedError, match="64 features, 8 hidden layers of 64 units"):
-        TritonBackend().pack(line(dimension, widths))
+def test_networks_that_do_not_fit_are_refused_with_the_reason(monkeypatch, dimension, widths):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    net, starts = line(dimension, widths), torch.rand(3, dimension, dtype=torch.float64)
+    with pytest.raises(UnsupportedError, match=r"64 features, 8 hidden layers of 64 units, not .*these can: cpu, reference"):
+        ascend(net, starts, backend="triton")
+    with pytest.raises(UnsupportedError, match="64 features, 8 hidden layers"):
+        ascend(line(dimension, ()), starts, second=net, backend="triton")
 
 
 def test_cpu_tensors_are_refused_outside_the_interpreter(monkeypatch):

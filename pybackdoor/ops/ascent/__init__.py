@@ -84,7 +84,8 @@ def ascend(
         precision=_checked_precision(precision),
         threads=_checked_threads(threads),
     )
-    return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision).ascend(problem)
+    networks = (network,) if problem.second is None else (network, problem.second)
+    return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision, networks=networks).ascend(problem)
 
 
 def value_and_input_gradient(
@@ -103,7 +104,7 @@ def value_and_input_gradient(
     """
     points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
     _checked_network(network, points, "network")
-    entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision))
+    entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision), networks=(network,))
     targets = None if out is None else (_target(out[0], points[:, 0], "out[0]"), _target(out[1], points, "out[1]"))
     return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
 

@@ -26,7 +26,7 @@ class NativeBackend:
     def __init__(self) -> None:
         self._packed: dict[int, tuple[weakref.ref[Network], dict[tuple[str, str | None], tuple[tuple[int, ...], Any]]]] = {}
 
-    def unsupported(self, device: torch.device, precision: str) -> str | None:
+    def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
         if _native is None:
             return _MISSING

@@ -9,13 +9,10 @@ from typing import Any
 
 import torch
 
-from pybackdoor.errors import UnsupportedError
 from pybackdoor.ops.ascent.packing import pack
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import ACTIVATIONS, Network
-
-MOST_STEPS = 2**24  # steps are counted in float32
 
 
 class CudaBackend:
@@ -24,7 +21,7 @@ class CudaBackend:
     def __init__(self) -> None:
         self._packed: dict[int, tuple[weakref.ref[Network], tuple[int, ...], Packed]] = {}
 
-    def unsupported(self, device: torch.device, precision: str) -> str | None:
+    def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
         if torch.version.cuda is None:
             return f"torch {torch.__version__} is built without CUDA"
@@ -38,7 +35,7 @@ class CudaBackend:
             native()
         except ImportError as error:
             return f"the CUDA module cannot be loaded ({error}); install the package with nvcc on the PATH and PYBACKDOOR_CUDA=ON"
-        return None
+        return next((reason for reason in map(_refusal, networks) if reason is not None), None)
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed, enqueued on the current stream."""
@@ -94,11 +91,7 @@ class Packed:
     """A network's shape, and its weights for each tile asked for. Making one waits for the device; using it does not."""
 
     def __init__(self, network: Network) -> None:
-        curved = bool((network.input_rate != 0).any())
-        self.shape = native().NetworkShape(network.dimension, list(network.widths[:-1]), ACTIVATIONS.index(network.activation), curved)
-        reason = self.shape.refusal()
-        if reason is not None:
-            raise UnsupportedError(f"network: {network.dimension} features, widths {network.widths}; {reason}; use backend='reference'")
+        self.shape = _shape(network, bool((network.input_rate != 0).any()))
         self._tensors = replace(network)  # the same tensors, without keeping the network itself alive
         self._numbers: dict[int, torch.Tensor] = {}
 
@@ -114,9 +107,16 @@ def native() -> Any:
     return importlib.import_module("pybackdoor._native_cuda")
 
 
+def _shape(network: Network, curved: bool) -> Any:
+    return native().NetworkShape(network.dimension, list(network.widths[:-1]), ACTIVATIONS.index(network.activation), curved)
+
+
+def _refusal(network: Network) -> str | None:
+    reason = _shape(network, False).refusal()
+    return None if reason is None else f"{reason}, not {network.dimension} features and widths {network.widths}"
+
+
 def _rule(schedule: AscentSchedule) -> Any:
-    if schedule.steps >= MOST_STEPS:
-        raise UnsupportedError(f"schedule: {schedule.steps} steps; the CUDA ascent counts fewer than {MOST_STEPS}")
     return native().StepRule(
         schedule.steps,
         schedule.step_size,

@@ -166,7 +166,7 @@ def _target(problem: AscentProblem, dtype: torch.dtype) -> Target:
 class ReferenceBackend:
     """Serves every call, slowly."""
 
-    def unsupported(self, device: torch.device, precision: str) -> str | None:
+    def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """None: it always can."""
         return None
 

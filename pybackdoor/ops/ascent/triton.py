@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from pybackdoor.errors import UnsupportedError
 from pybackdoor.ops.ascent.packing import pack
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents
@@ -33,14 +32,16 @@ class TritonBackend:
         self.input_precision = input_precision
         self._packed: dict[int, tuple[weakref.ref[Network], tuple[int, ...], torch.Tensor]] = {}
 
-    def unsupported(self, device: torch.device, precision: str) -> str | None:
+    def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
         if importlib.util.find_spec("triton") is None:
             return "triton is not installed; pip install triton"
         interpreted = os.environ.get("TRITON_INTERPRET") == "1"
         if device.type != "cuda" and not (interpreted and device.type == "cpu"):
             return f"the tensors lie on {device}, and Triton compiles for CUDA devices"
-        return None if precision == "float32" else f"it computes in float32, not {precision}"
+        if precision != "float32":
+            return f"it computes in float32, not {precision}"
+        return next((reason for reason in map(_refusal, networks) if reason is not None), None)
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed, enqueued on the current stream."""
@@ -81,13 +82,8 @@ class TritonBackend:
         return out[0].copy_(values), out[1].copy_(gradients)
 
     def pack(self, network: Network) -> torch.Tensor:
-        """The network's packed weights, made once; again if a tensor of it was changed in place. UnsupportedError where it does not fit."""
-        widths, key = network.widths[:-1], id(network)
-        if max(widths, default=1) > WIDEST or len(widths) > MOST_LAYERS or network.dimension > LARGEST_DIMENSION:
-            raise UnsupportedError(
-                f"network: {network.dimension} features, widths {network.widths}; the Triton ascent keeps activations in registers: at most "
-                f"{LARGEST_DIMENSION} features, {MOST_LAYERS} hidden layers of {WIDEST} units; use backend='cuda' or 'reference'"
-            )
+        """The network's packed weights, made once; again if a tensor of it was changed in place."""
+        key = id(network)
         tensors = (*network.weights, *network.biases, network.input_shift, network.input_scale, network.input_rate)
         versions = tuple([tensor._version for tensor in tensors])
         entry = self._packed.get(key)
@@ -105,6 +101,15 @@ def units(network: Network) -> int:
 def features(network: Network) -> int:
     """Features as packed: a power of two, at least 16."""
     return _power_of_two(network.dimension)
+
+
+def _refusal(network: Network) -> str | None:
+    if max(network.widths[:-1], default=1) <= WIDEST and len(network.widths) <= MOST_LAYERS + 1 and network.dimension <= LARGEST_DIMENSION:
+        return None
+    return (
+        f"it keeps activations in registers: at most {LARGEST_DIMENSION} features, {MOST_LAYERS} hidden layers of {WIDEST} units, not "
+        f"{network.dimension} features and widths {network.widths}"
+    )
 
 
 def constants(problem: AscentProblem) -> dict[str, Any]:
