@@ -57,10 +57,11 @@ def is_cluster(bad: int, checked: int, base: float) -> bool:
 def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: torch.Tensor, *, base: float, most: float) -> bool:
     """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
 
-    Gives up once the first rows are mostly right; asks at most `most` calls.
+    A row `start` already known to be wrong was chosen for that and does not count. Gives up once at least three rows, three quarters of those seen,
+    are right; right rows among wrong ones are what an attacker who adds rows leaves. Asks at most `most` calls.
     """
     _, rows = neighbourhood.nearest(checks.samples.unit[start][None], 2 * FIRST)
-    seen = rows[0]
+    seen = rows[0][rows[0] != start] if bool(checks.rejected(tolerance)[start]) else rows[0]
     for used, row in enumerate(seen, start=1):
         spent = checks.check(row[None], most)
         most -= spent
@@ -68,7 +69,7 @@ def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, toleran
         good = int(known.sum()) - int(bad.sum())
         if is_cluster(int(bad.sum()), int(known.sum()), base):
             return True
-        if good >= CONFIRMED and good > int(bad.sum()):
+        if good >= CONFIRMED and good >= 3 * int(bad.sum()):
             return False
     return False
 

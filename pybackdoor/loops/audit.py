@@ -15,6 +15,8 @@ from pybackdoor.models.surrogate import Surrogate
 from pybackdoor.oracles import BudgetedOracle, Oracle
 from pybackdoor.records import AuditReport, Samples
 
+OUTLIERS = 0.9  # of the label's remaining calls, before the neighbours of the wrong ones are looked at
+
 
 def audit(
     oracle: Oracle, surrogate: Surrogate | None = None, samples: Samples | None = None, config: AuditConfig | None = None, *, progress: bool = False
@@ -67,4 +69,5 @@ def _audit_labels(labels: LabelAudit, config: AuditConfig, *, reserve: int) -> N
     random_left = int((~labels.checks.asked[labels.random_rows]).sum())
     labels.clusters(labels.oracle.remaining - random_left - reserve)
     labels.finish_random()
-    labels.outliers(labels.oracle.remaining - reserve)
+    labels.outliers(OUTLIERS * (labels.oracle.remaining - reserve))
+    labels.around_outliers(labels.oracle.remaining - reserve)

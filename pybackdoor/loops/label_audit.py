@@ -132,6 +132,19 @@ class LabelAudit:
         scores[self.rejected] = 0.0
         check_outliers(scores, self.screen.residuals, self.checks, self.tolerances.rows, most=most)
 
+    def around_outliers(self, most: float) -> None:
+        """Probes around the rejected rows outside all regions, the largest label error first: a cluster the screen was too coarse to see."""
+        start_budget, refuted, seen = self.oracle.value_calls, 0, torch.zeros(0, dtype=torch.int64)
+        rows = self.wrong.nonzero()[:, 0]
+        for row in rows[torch.argsort(self.checks.disagreements[rows].abs(), descending=True, stable=True)].tolist():
+            left = most - (self.oracle.value_calls - start_budget)
+            if refuted == self.config.refuted or left < 1:
+                return
+            if row in seen or bool(self.in_region(self.samples.unit[row][None])):
+                continue
+            seen = torch.cat([seen, self.neighbourhood.nearest(self.samples.unit[row][None], FIRST)[1][0]])
+            refuted = 0 if self.suspect(row, left) else refuted + 1
+
     def _rescreen(self) -> None:
         """Fits the second network again, without the rows rejected so far, to the labels that remain."""
         keep = torch.ones(self.samples.count, dtype=torch.bool)

@@ -63,6 +63,17 @@ def test_planted_region_is_found_with_its_rows(honest: Samples, attack: Localize
     assert float(torch.linalg.vector_norm(center - oracle(PUT).domain.to_unit(truth.center[None]))) < 0.5 * truth.radius
 
 
+@pytest.mark.parametrize(("name", "radius", "amount"), [("branin", 0.05, 50.0), ("ishigami", 0.07, 1.1)])
+def test_poison_among_as_many_right_rows_is_no_scatter_of_mistakes(name: str, radius: float, amount: float) -> None:
+    source = oracle(name)
+    center = source.domain.to_natural(torch.full((1, source.domain.dimension), 0.45, dtype=torch.float64))[0]
+    attack = LocalizedAttack(center=center, radius=radius, amount=amount, poison=30, shield=60, seed=1)
+    samples, truth = poison(sample(source, 3000, seed=4), source, attack)
+    report = audit(source, None, samples)
+    assert report.poisoned
+    assert min(precision_and_recall(report, truth)) >= 0.95
+
+
 @pytest.mark.parametrize("noise", ["none", "even", "uneven"])
 def test_honest_labels_are_not_called_poisoned(honest: Samples, noise: str) -> None:
     draws = torch.randn(honest.count, generator=torch.Generator().manual_seed(8), dtype=torch.float64)

@@ -128,4 +128,5 @@ outputs = sum(part.nbytes for part in vars(result).values()) / 1024
 assert kilobytes < outputs + 6 * 1024, (kilobytes, outputs)
 """
     folder = os.path.dirname(__file__)
-    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path])})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path])}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=folder)  # not the sources: they hold no compiled module
