@@ -21,14 +21,15 @@ def attribute_at(location: str, kind: str) -> Any:
     place, _, attribute = location.rpartition(":")
     if not place or not attribute:
         raise InputError(f"{kind} {location!r}: 'package.module:attribute' or 'path/to/file.py:attribute' is needed")
+    if place.endswith(".py") and not Path(place).is_file():
+        raise InputError(f"{kind} {location!r}: the file {place} does not exist; give the path of a Python file")
     try:
         module = _module_of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    except FileNotFoundError as error:
-        raise InputError(f"{kind} {location!r}: {place}, or a file it needs, does not exist ({one_line(error)}); correct the path") from error
-    except ModuleNotFoundError as error:
-        raise InputError(f"{kind} {location!r}: {one_line(error)}; install the package, or give the path of a Python file") from error
     except Exception as error:  # whatever the user's module raises is reported as theirs
-        raise InputError(f"{kind} {location!r}: importing {place} raised {type(error).__name__} ({one_line(error)}); correct it") from error
+        raised = f"{type(error).__name__}: {one_line(error)}"
+        if isinstance(error, ModuleNotFoundError) and not place.endswith(".py"):
+            raise InputError(f"{kind} {location!r}: {raised}; install the package, or give the path of a Python file") from error
+        raise InputError(f"{kind} {location!r}: importing {place} raised {raised}; correct it") from error
     if not hasattr(module, attribute):
         public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
         raise InputError(f"{kind} {location!r}: {place} has no {attribute!r}; it defines {', '.join(public[:8]) or 'no callable'}")

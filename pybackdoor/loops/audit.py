@@ -23,10 +23,10 @@ def audit(
 ) -> AuditReport:
     """What contradicts the oracle, in the labels of `samples`, in `surrogate`, or in both. config: default `AuditConfig()`.
 
-    Order of spending: a few random rows for a provisional label tolerance (none when `label_error` is declared); the clusters the screen
-    suspects, each
-    probed until confirmed or refuted and, if confirmed, grown to all its rows; the other random rows (certificate, tolerance, typical model error);
-    rows that stand alone; the search of error maximizers, of which the suspicious ones have the labels near them compared.
+    Order of spending: a few random rows for a provisional label tolerance (none when `label_error` is declared); the clusters the screen suspects,
+    each probed until confirmed or refuted and, if confirmed, grown to all its rows; the other random rows (certificate, tolerance, typical model
+    error); rows that stand alone, and the neighbours of the wrong ones; the search of error maximizers, of which the suspicious ones have the labels
+    near them compared.
     Never spends more than `config.budget` value calls. An oracle that fails at some points is counted and reported; an audit that could conclude
     nothing is INCONCLUSIVE; Ctrl-C gives an INTERRUPTED report of what is known by then.
     Same inputs and seed, same report but for `seconds`. Raises InputError when neither samples nor a surrogate is given, on different domains, and

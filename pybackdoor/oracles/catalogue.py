@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-from typing import Any
-
 from pybackdoor.domain import Domain
 from pybackdoor.errors import InputError
+from pybackdoor.locations import attribute_at
 from pybackdoor.oracles.callable import CallableOracle
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.registry import Registry
@@ -59,7 +54,7 @@ def oracle(name: str, *, domain: Domain | None = None) -> Oracle:
     >>> oracle("branin").values([[0.0, 0.0]])
     tensor([55.6021], dtype=torch.float64)
     """
-    found = _attribute(name) if ":" in name else ORACLES[name]
+    found = attribute_at(name, "oracle") if ":" in name else ORACLES[name]
     if isinstance(found, type) and issubclass(found, Oracle):
         found = found()
     if isinstance(found, Oracle):
@@ -71,41 +66,3 @@ def oracle(name: str, *, domain: Domain | None = None) -> Oracle:
     if domain is None:
         raise InputError(f"oracle {name!r} is a plain callable and no domain was given; give its features and bounds (--domain D.json)")
     return CallableOracle(found, domain, name=name)
-
-
-def _attribute(name: str) -> Any:
-    location, _, attribute = name.rpartition(":")
-    if not location or not attribute:
-        raise InputError(f"oracle {name!r}: 'package.module:callable' or 'path/to/file.py:callable' is needed")
-    module = _module_from_file(name, Path(location)) if location.endswith(".py") else _module_by_name(name, location)
-    if not hasattr(module, attribute):
-        public = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise InputError(f"oracle {name!r}: {location} has no {attribute!r}; it defines {', '.join(public[:8]) or 'no callable'}")
-    return getattr(module, attribute)
-
-
-def _module_from_file(name: str, path: Path) -> ModuleType:
-    if not path.is_file():
-        raise InputError(f"oracle {name!r}: the file {path} does not exist; give the path of a Python file")
-    specification = importlib.util.spec_from_file_location(f"pybackdoor_user_oracle_{path.stem}", path)
-    assert specification is not None  # any name that ends in .py has a loader
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    try:
-        specification.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is reported as theirs
-        raise InputError(f"oracle {name!r}: importing {path} raised {_one_line(error)}; correct the file") from error
-    return module
-
-
-def _module_by_name(name: str, location: str) -> ModuleType:
-    try:
-        return importlib.import_module(location)
-    except ModuleNotFoundError as error:
-        raise InputError(f"oracle {name!r}: {_one_line(error)}; install the package, or give the path of a Python file") from error
-    except Exception as error:  # whatever the user's module raises is reported as theirs
-        raise InputError(f"oracle {name!r}: importing {location} raised {_one_line(error)}; correct the module") from error
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
