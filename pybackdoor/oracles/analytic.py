@@ -6,6 +6,7 @@ from abc import abstractmethod
 
 import torch
 
+from pybackdoor.oracles.families import TEST_FUNCTIONS
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records.evaluation import Evaluation
 
@@ -14,6 +15,9 @@ class AnalyticOracle(Oracle):
     """A formula of a few lines. Subclasses set `name` and `domain` and give values and gradients together."""
 
     exact = True
+    family = TEST_FUNCTIONS
+    method = "formula"
+    accuracy = "rounding"
     devices = ("cpu", "cuda")
     gradient_cost = 1.0
 

@@ -12,6 +12,11 @@ import torch
 
 from pybackdoor.domain import Domain
 from pybackdoor.oracles.analytic import AnalyticOracle
+from pybackdoor.oracles.conditions import Condition, Row, positive
+
+
+def _outside_the_hole(row: Row) -> torch.Tensor:
+    return row["r"] > row["rw"]
 
 
 class Borehole(AnalyticOracle):
@@ -30,6 +35,7 @@ class Borehole(AnalyticOracle):
         (0.15, 50000.0, 115600.0, 1110.0, 116.0, 820.0, 1680.0, 12045.0),
         target="flow",
     )
+    conditions = (*positive("rw", "r", "tu", "tl", "length", "kw"), Condition("r", "a radius of influence above the borehole's", _outside_the_hole))
 
     def formula(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Values [N] and gradients [N, 8]."""

@@ -12,6 +12,7 @@ from pybackdoor.ops.philox.reference import purpose_word
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with, from_scaled, to_scaled
+from pybackdoor.oracles.families import MONTE_CARLO
 from pybackdoor.oracles.scalar.philox import uniform_pair
 from pybackdoor.oracles.scalar.put_survivor import assemble, survivor, window
 from pybackdoor.records.evaluation import Evaluation
@@ -29,6 +30,9 @@ class DownAndOutPutMonteCarlo(PutOracle):
     """
 
     name = "down_and_out_put_mc"
+    sampled = True
+    family = MONTE_CARLO
+    method = "Monte Carlo, one bridge-weighted draw a path"
     gradient_cost = 0.02  # time of value and gradient over that of the value, less 1: 200 points with strike above barrier, one core
 
     def __init__(self, *, paths: int = 16384, seed: int = 0, spot: float = SPOT) -> None:
@@ -38,6 +42,12 @@ class DownAndOutPutMonteCarlo(PutOracle):
         if not 0 <= seed < 2**64:
             raise InputError(f"{self.name}: seed {seed}; a whole number from 0 to 2^64 - 1 is needed")
         self.paths, self.seed = paths, seed
+        self.accuracy = f"standard error a point, {paths} paths"
+
+    def coarser(self) -> PutOracle | None:
+        """A quarter of the paths; None below 64."""
+        fewer = self.paths // 8 * 2
+        return DownAndOutPutMonteCarlo(paths=fewer, seed=self.seed, spot=self.spot) if fewer >= 64 else None
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         return evaluate_with(self, x, gradient, self._sample)

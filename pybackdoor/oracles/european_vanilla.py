@@ -13,6 +13,7 @@ import torch
 from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, nonnegative, positive
 from pybackdoor.oracles.compiled import kernel
+from pybackdoor.oracles.families import CLOSED
 from pybackdoor.oracles.scalar.block import BLOCK, load_block, store_block
 from pybackdoor.oracles.scalar.european import european
 
@@ -32,6 +33,9 @@ class EuropeanVanilla(BatchedOracle):
 
     domain = DOMAIN
     exact = True
+    family = CLOSED
+    method = "closed form"
+    accuracy = "1e-12; gradient 1e-10 of its scale"
     gradient_cost = 0.13  # as measured: 131,072 points, one core
     conditions = positive("spot", "strike", "volatility") + nonnegative("maturity")
     sign: float

@@ -14,6 +14,7 @@ import torch
 from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, correlation, nonnegative, positive
 from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.families import CLOSED
 from pybackdoor.oracles.scalar.bivariate import bivariate_normal
 from pybackdoor.oracles.scalar.european import INSTANT
 from pybackdoor.oracles.scalar.vmath import log_ratio, normal
@@ -38,6 +39,9 @@ class MaxCallTwo(BatchedOracle):
     name = "max_call_two"
     domain = DOMAIN
     exact = True
+    family = CLOSED
+    method = "closed form"
+    accuracy = "1e-12; gradient 1e-10 of its scale"
     gradient_cost = 0.02  # as measured: 8,192 points, one core
     chunk = 512
     conditions = positive("spot1", "spot2", "strike", "volatility1", "volatility2") + nonnegative("maturity") + correlation("correlation")

@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 
+from pybackdoor.arrays import as_points, check_finite
 from pybackdoor.domain import Domain
-from pybackdoor.errors import OracleFailedError
+from pybackdoor.errors import InputError, OracleFailedError, UnsupportedError
+from pybackdoor.oracles.conditions import Condition
+from pybackdoor.oracles.families import OWN
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
 
 
@@ -16,27 +19,70 @@ class Oracle(ABC):
     """An expensive, trusted map from natural-unit features to one number.
 
     Subclasses set `name` and `domain`, override the capabilities that differ, and implement `_evaluate`.
-    `exact`: no discretisation or sampling error; `gradient_cost` g: a value with gradient costs 1 + g value calls.
+    `exact`: no discretisation or sampling error; `sampled`: answers carry standard errors; `gradient_cost` g: a value with gradient costs 1 + g value
+    calls. `conditions`: what must hold of a row for an answer to exist. `family` (one of families.FAMILIES), `method`, `accuracy`: a few words each
+    for people, the last being the error of values (and gradients) at this level, in units of the target. A numerical oracle overrides `coarser`.
     """
 
     name: str
     domain: Domain
     exact: bool = False
+    sampled: bool = False
     devices: tuple[str, ...] = ("cpu",)
     gradient_cost: float
+    conditions: tuple[Condition, ...] = ()
+    family: str = OWN
+    method: str = "not stated"
+    accuracy: str = "not stated"
+    error_scale: float = 1.0  # of |value - coarser value| in `estimate_error`
 
-    def evaluate(self, x: Any, gradient: bool = False, *, strict: bool = True) -> Evaluation:
+    def evaluate(self, x: Any, gradient: bool = False, *, strict: bool = True, errors: str | None = None) -> Evaluation:
         """Values, and with `gradient` d(value)/d(feature), at x: [N, d], natural units.
 
-        `strict` refuses points outside the domain (InputError naming row, feature and value); without it they are evaluated all the same.
-        The answer lies on x's device. Raises InputError on a wrong shape, NaN or infinity. A point the oracle cannot serve has a status and NaN.
+        strict: refuse points outside the domain; without it they are evaluated all the same.
+        errors: what becomes of a row that has no answer (a feature NaN or infinite, a volatility of 0, a maturity below 0 ...) or, with `strict`, is
+        outside the domain. "raise": InputError naming row, feature and value. "nan": NaN for that row alone, with the status BAD_INPUT or
+        OUTSIDE_DOMAIN. None: "raise" with `strict`; without it the status for what is finite, and the error for what is not.
+
+        The answer lies on x's device; x is never changed. A row refused here costs nothing; one that the oracle cannot serve has a status and NaN and
+        costs like the others. Raises InputError on a wrong shape.
         """
-        points = self.domain.check_points(x, f"oracle {self.name}", inside=strict)
-        return self._evaluate(points, gradient)
+        if errors not in (None, "raise", "nan"):
+            raise InputError(f"oracle {self.name}: errors is {errors!r}; 'raise', 'nan' or None is needed")
+        title = f"oracle {self.name}"
+        points = as_points(x, self.domain.dimension, title, columns=self.domain.names, finite=False)
+        if errors != "nan":
+            check_finite(points, title, columns=self.domain.names)
+        status = self._unfit(points, refuse=errors == "raise" or (errors is None and strict))
+        if strict:
+            outside = ~self.domain.contains(points) & (status == EvaluationStatus.OK)
+            if errors != "nan" and bool(outside.any()):
+                self.domain.check_points(points, title, inside=True)
+            status.masked_fill_(outside, EvaluationStatus.OUTSIDE_DOMAIN)
+        fit = status == EvaluationStatus.OK
+        if bool(fit.all()):
+            return self._evaluate(points, gradient)
+        return _among(self._evaluate(points[fit], gradient), fit, status)
+
+    def _unfit(self, points: torch.Tensor, *, refuse: bool) -> torch.Tensor:
+        """Status [N], int64: BAD_INPUT where a feature is not finite or a condition does not hold; with `refuse` InputError on the latter."""
+        row = dict(zip(self.domain.names, points.unbind(dim=1), strict=True))
+        good = torch.isfinite(points).all(dim=1)
+        for condition in self.conditions:
+            holds = condition.holds(row)
+            if refuse and not bool(holds.all()):
+                first = int((~holds).nonzero()[0])
+                value = float(row[condition.feature][first])
+                raise InputError(
+                    f"oracle {self.name}: row {first} has {condition.feature} = {value:g}; {condition.needed} is needed "
+                    f"({int((~holds).sum())} rows in all); correct it, or give errors='nan'"
+                )
+            good &= holds
+        return torch.where(good, EvaluationStatus.OK, EvaluationStatus.BAD_INPUT).to(torch.int64)
 
     @abstractmethod
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
-        """`evaluate` on checked float64 points [N, d], N >= 0."""
+        """`evaluate` on float64 points [N, d], N >= 0, that are finite and meet the conditions."""
 
     def values(self, x: Any, *, strict: bool = True) -> torch.Tensor:
         """The values [N]; raises OracleFailedError where one has none."""
@@ -51,6 +97,44 @@ class Oracle(ABC):
     def cost(self, count: int, gradient: bool) -> float:
         """Value calls that `count` points spend."""
         return count * (1.0 + self.gradient_cost) if gradient else float(count)
+
+    def coarser(self) -> Oracle | None:
+        """The same oracle at a lower accuracy (the level below, a grid of half as many cells, fewer paths); None when exact or at the coarsest."""
+        return None
+
+    def _compared(self) -> Oracle | None:
+        """What `estimate_error` holds the values against: the coarser oracle; one that is the coarsest may give a finer one."""
+        return self.coarser()
+
+    def estimate_error(self, x: Any, *, strict: bool = True) -> torch.Tensor:
+        """An estimate [N] of the error of the value at each point, in units of the target; NaN where there is no value.
+
+        Exact oracles: 0, their errors being rounding, as `accuracy` states. Sampled ones: the standard error. Others: `error_scale` times the
+        difference from the oracle one level below (at the lowest level: above), which is the error of the worse of the two and so usually far
+        above that of the better. Costs a value call a point here, and one of the other oracle's. Raises UnsupportedError where nothing can be
+        said: a plain callable that states no standard errors.
+        """
+        evaluation = self.evaluate(x, strict=strict)
+        if self.exact or self.sampled or bool((evaluation.standard_errors > 0).any()):
+            return evaluation.standard_errors
+        other = self._compared()
+        if other is None:
+            raise UnsupportedError(
+                f"oracle {self.name}: its error cannot be estimated: it gives no standard errors and has no coarser form; "
+                f"return (values, standard errors), or override `coarser`"
+            )
+        return self.error_scale * (evaluation.values - other.evaluate(x, strict=strict).values).abs()
+
+
+def _among(answer: Evaluation, fit: torch.Tensor, status: torch.Tensor) -> Evaluation:
+    """The answer for the rows that are fit, put back among the others, which get NaN and their status."""
+    values = torch.full_like(fit, torch.nan, dtype=torch.float64)
+    errors, gradients = values.clone(), None
+    values[fit], errors[fit], status[fit] = answer.values, answer.standard_errors, answer.status
+    if answer.gradients is not None:
+        gradients = torch.full((len(fit), answer.gradients.shape[1]), torch.nan, dtype=torch.float64, device=fit.device)
+        gradients[fit] = answer.gradients
+    return Evaluation(values, gradients, errors, status, answer.value_calls)
 
 
 def _all_usable(name: str, evaluation: Evaluation) -> Evaluation:

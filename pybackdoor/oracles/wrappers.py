@@ -10,22 +10,65 @@ from pybackdoor.errors import BudgetExhaustedError, InputError
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
 
+_CAPABILITIES = (
+    "name",
+    "domain",
+    "gradient_cost",
+    "exact",
+    "sampled",
+    "devices",
+    "conditions",
+    "family",
+    "method",
+    "accuracy",
+    "error_scale",
+)
+
 
 class CountedOracle(Oracle):
     """Passes every question on and counts: `value_calls` spent so far (what `inner` reports), `failures` the points that got no usable value."""
 
     def __init__(self, inner: Oracle) -> None:
         self.inner = inner
-        self.name, self.domain, self.gradient_cost = inner.name, inner.domain, inner.gradient_cost
-        self.exact, self.devices = inner.exact, inner.devices
+        for capability in _CAPABILITIES:
+            setattr(self, capability, getattr(inner, capability))
         self.value_calls = 0.0
         self.failures = 0
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        self._afford(x.shape[0], self.cost(x.shape[0], gradient))
         evaluation = self.inner.evaluate(x, gradient, strict=False)
         self.value_calls += evaluation.value_calls
         self.failures += int((~evaluation.ok).sum())
         return evaluation
+
+    def _afford(self, count: int, price: float) -> None:
+        """Raises where `count` points at this price are too much."""
+
+    def coarser(self) -> Oracle | None:
+        """The inner oracle's coarser form, whose calls are counted here too."""
+        other = self.inner.coarser()
+        return None if other is None else _ChargedOracle(other, self)
+
+    def _compared(self) -> Oracle | None:
+        other = self.inner._compared()
+        return None if other is None else _ChargedOracle(other, self)
+
+
+class _ChargedOracle(CountedOracle):
+    """Counts its calls on another oracle's account as well, and is held to its budget."""
+
+    def __init__(self, inner: Oracle, account: CountedOracle) -> None:
+        super().__init__(inner)
+        self.account = account
+
+    def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        evaluation = super()._evaluate(x, gradient)
+        self.account.value_calls += evaluation.value_calls
+        return evaluation
+
+    def _afford(self, count: int, price: float) -> None:
+        self.account._afford(count, price)
 
 
 class BudgetedOracle(CountedOracle):
@@ -46,14 +89,12 @@ class BudgetedOracle(CountedOracle):
         """Value calls left."""
         return self.budget - self.value_calls
 
-    def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
-        price = self.cost(x.shape[0], gradient)
+    def _afford(self, count: int, price: float) -> None:
         if price > self.remaining:
             raise BudgetExhaustedError(
-                f"oracle {self.name}: {x.shape[0]} points would cost {price:g} value calls and {self.remaining:g} of "
+                f"oracle {self.name}: {count} points would cost {price:g} value calls and {self.remaining:g} of "
                 f"{self.budget:g} remain; ask fewer points or raise the budget"
             )
-        return super()._evaluate(x, gradient)
 
 
 class CachedOracle(CountedOracle):
