@@ -24,9 +24,9 @@ class BatchedOracle(Oracle):
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         points = np.ascontiguousarray(x.cpu().numpy())
-        values, gradients, status = (part.to(x.device) for part in self._solve(points, gradient))
+        values, gradients, status, *sampling = (part.to(x.device) for part in self._solve(points, gradient))
         failed = status != EvaluationStatus.OK
-        errors = torch.zeros_like(values)
+        errors = sampling[0] if sampling else torch.zeros_like(values)
         if bool(failed.any()):
             values[failed], errors[failed] = torch.nan, torch.nan
             if gradient:
@@ -34,8 +34,8 @@ class BatchedOracle(Oracle):
         return Evaluation(values, gradients if gradient else None, errors, status, self.cost(x.shape[0], gradient))
 
     @abstractmethod
-    def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Values [N], gradients [N, d] ([0, d] when not asked for), and status [N] int64, at acceptable points [N, d]."""
+    def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, ...]:
+        """At acceptable points [N, d]: values [N], gradients [N, d] ([0, d] when not asked for), status [N] int64 and, if sampled, standard errors [N]."""
 
     def _run(
         self, solve: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from pybackdoor.oracles.compiled import scalar
+from pybackdoor.oracles.compiled import inlined, scalar
 
 _MASK, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _FIRST, _SECOND = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _FIRST_STEP, _SECOND_STEP = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 
 
-@scalar
+@inlined
 def philox4x32(a, b, c, d, low, high):  # type: ignore[no-untyped-def]
     """Ten rounds on the counter words a, b, c, d under the key words low, high; every word a uint64 below 2^32."""
     for _ in range(10):
