@@ -25,7 +25,8 @@ _HALVINGS = 30
 def survive(w, walk, first, side, start, drift, shift, slopes):  # type: ignore[no-untyped-def]
     """Fills the rows of w for paths first .. first + BLOCK - 1 of walk [steps, n].
 
-    Z: W(1) - shift as drawn; its mean weight is exp(-shift Z - shift^2 / 2). DISTANCE at time 1; ALIVE: q; with `slopes` its derivatives in D and drift.
+    Z: W(1) - shift as drawn, whose weight is exp(-shift Z - shift^2 / 2). DISTANCE at time 1. ALIVE: q, and with `slopes` its derivatives in D and
+    drift.
     """
     steps = walk.shape[0]
     rate, tilt = 2.0 * steps, side * (drift + shift) / steps

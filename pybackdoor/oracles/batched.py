@@ -35,7 +35,7 @@ class BatchedOracle(Oracle):
 
     @abstractmethod
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, ...]:
-        """At acceptable points [N, d]: values [N], gradients [N, d] ([0, d] when not asked for), status [N] int64 and, if sampled, standard errors [N]."""
+        """Values [N], gradients [N, d] ([0, d] when not asked for), status [N] int64 and, if sampled, standard errors [N], at acceptable points."""
 
     def _run(
         self, solve: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any

@@ -14,7 +14,7 @@ from pybackdoor.oracles.compiled import kernel
 
 
 class BridgePlan(NamedTuple):
-    """How number j makes W at time at[j] from its neighbours: low[j] W(left[j]) + high[j] W(right[j]) + spread[j] z_j; times 1 .. steps, 0 is W(0)."""
+    """How number j makes W at time at[j] from its neighbours: low[j] W(left[j]) + high[j] W(right[j]) + spread[j] z_j; times 0 .. steps."""
 
     at: np.ndarray
     left: np.ndarray

@@ -37,6 +37,16 @@ ORACLES = Registry(
         "barrier_up_out_put": "pybackdoor.oracles.single_barriers:UP_OUT_PUT",
         "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
         "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
+        "european_call_mc": "pybackdoor.oracles.european_mc:EuropeanCallMonteCarlo",
+        "european_put_mc": "pybackdoor.oracles.european_mc:EuropeanPutMonteCarlo",
+        "barrier_down_in_call_mc": "pybackdoor.oracles.single_barriers_mc:DOWN_IN_CALL",
+        "barrier_down_in_put_mc": "pybackdoor.oracles.single_barriers_mc:DOWN_IN_PUT",
+        "barrier_down_out_call_mc": "pybackdoor.oracles.single_barriers_mc:DOWN_OUT_CALL",
+        "barrier_down_out_put_mc": "pybackdoor.oracles.single_barriers_mc:DOWN_OUT_PUT",
+        "barrier_up_in_call_mc": "pybackdoor.oracles.single_barriers_mc:UP_IN_CALL",
+        "barrier_up_in_put_mc": "pybackdoor.oracles.single_barriers_mc:UP_IN_PUT",
+        "barrier_up_out_call_mc": "pybackdoor.oracles.single_barriers_mc:UP_OUT_CALL",
+        "barrier_up_out_put_mc": "pybackdoor.oracles.single_barriers_mc:UP_OUT_PUT",
     },
 )
 

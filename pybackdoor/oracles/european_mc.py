@@ -20,20 +20,24 @@ from pybackdoor.oracles.scalar.vmath import exp, log_ratio
 class EuropeanMonteCarlo(MonteCarloOracle):
     """Price in currency units, with its standard error and all six derivatives, unbiased for any number of paths.
 
-    log S is carried over `steps` equal steps (exact for any number), around the terminal value that matters most to the payoff (scalar/importance.py),
-    so that standard errors are relative to the price also far out of the money. draws: "sobol" or "philox"; see `Draws` and `MonteCarloOracle`.
+    log S is carried over `steps` equal steps (exact for any number), drawn around the terminal value that matters most to the payoff
+    (scalar/importance.py), so that standard errors are relative to the price also far out of the money. draws: "sobol" or "philox"; see `Draws` and `MonteCarloOracle`.
     Derivatives are pathwise: that of (S - K)+ is 1 above the strike. Maturity 0 is the payoff.
     """
 
     domain = DOMAIN
+    method = "Monte Carlo, importance sampling"
     gradient_cost = 0.2
     conditions = positive("spot", "strike", "volatility") + nonnegative("maturity")
     sign: float
 
-    def __init__(self, *, paths: int = 65536, steps: int = 1, seed: int = 0, draws: str = "sobol") -> None:
+    def __init__(self, *, paths: int = 16384, steps: int = 1, seed: int = 0, draws: str = "sobol") -> None:
         if steps < 1:
             raise InputError(f"{self.name}: {steps} steps; at least 1 is needed")
         super().__init__(paths=paths, dimensions=steps, seed=seed, draws=draws)
+
+    def _with_paths(self, paths: int) -> EuropeanMonteCarlo:
+        return type(self)(paths=paths, steps=self.draws.dimensions, seed=self.seed, draws=self.draws.method)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
         return self._estimate(_price, points, gradient, self.sign)
@@ -66,7 +70,7 @@ def _price(points, normals, answers, sign):  # type: ignore[no-untyped-def]
         time = max(maturity, INSTANT)
         deviation = volatility * math.sqrt(time)
         log_moneyness = log_ratio(spot, strike) + (rate - dividend) * time
-        shift = vanilla_shift(sign, log_moneyness, deviation)
+        shift = vanilla_shift(sign, log_moneyness, deviation) if maturity > INSTANT else 0.0
         w[:] = 0.0
         _add_paths(w, normals, sign, log_moneyness - 0.5 * deviation * deviation, deviation, shift)
         scale = sign * strike * math.exp(-rate * time - 0.5 * shift * shift) / normals.shape[1]

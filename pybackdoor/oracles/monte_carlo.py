@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,10 @@ import torch
 from pybackdoor.oracles.batched import BatchedOracle
 from pybackdoor.oracles.bridge import bridge, bridge_plan
 from pybackdoor.oracles.chunks import in_chunks
-from pybackdoor.oracles.draws import COPIES, Draws
+from pybackdoor.oracles.draws import COPIES, SMALLEST, Draws
+from pybackdoor.oracles.families import MONTE_CARLO
 from pybackdoor.records.evaluation import EvaluationStatus
 
-_BATCH = 2048  # points whose copies are in memory at a time
 _TASK = 2  # copies of one task
 
 Solution = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
@@ -29,8 +30,13 @@ class MonteCarloOracle(BatchedOracle):
     t distribution with COPIES - 1 degrees of freedom.
     """
 
+    sampled = True
+    family = MONTE_CARLO
+    chunk = 2048  # points whose copies are in memory at a time
+
     def __init__(self, *, paths: int, dimensions: int, seed: int, draws: str, bridged: bool = False) -> None:
         self.draws = Draws(paths, dimensions, seed, self.name, draws)
+        self.accuracy = f"standard error a point; {paths} paths"
         self._plan = bridge_plan(dimensions) if bridged and dimensions > 1 else None
 
     @property
@@ -43,6 +49,14 @@ class MonteCarloOracle(BatchedOracle):
         """What names the draws."""
         return self.draws.seed
 
+    @abstractmethod
+    def _with_paths(self, paths: int) -> MonteCarloOracle:
+        """The same oracle with other paths."""
+
+    def coarser(self) -> MonteCarloOracle | None:
+        """A quarter of the paths; None at the fewest."""
+        return self._with_paths(self.paths // 4) if self.paths >= 4 * COPIES * SMALLEST else None
+
     def _estimate(self, kernel: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any) -> Solution:
         """Runs kernel(points [n, d], numbers [dimensions, size], answers [n, 1 or 1 + d], *constants) on every copy of the draws.
 
@@ -51,8 +65,8 @@ class MonteCarloOracle(BatchedOracle):
         count, dimension = points.shape
         values, errors = np.empty(count), np.empty(count)
         gradients = np.empty((count if gradient else 0, dimension))
-        for start in range(0, count, _BATCH):
-            batch = slice(start, min(start + _BATCH, count))
+        for start in range(0, count, self.chunk):
+            batch = slice(start, min(start + self.chunk, count))
             answers = np.empty((COPIES, batch.stop - start, 1 + dimension if gradient else 1))
             self._run_copies(kernel, points[batch], answers, constants)
             mean = _mean(answers)
@@ -80,8 +94,8 @@ class MonteCarloOracle(BatchedOracle):
 
 
 def _mean(copies: np.ndarray) -> np.ndarray:
-    """The mean over the first axis, added in one order whatever the other axes (NumPy's own order depends on them)."""
-    total = copies[0].copy()
+    """The mean over the first axis, exact where all are equal, added in one order whatever the other axes (NumPy's own order depends on them)."""
+    total = np.zeros_like(copies[0])
     for copy in copies[1:]:
-        total += copy
-    return total / len(copies)
+        total += copy - copies[0]
+    return copies[0] + total / len(copies)

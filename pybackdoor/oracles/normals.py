@@ -26,7 +26,7 @@ _MASK, _HALF, _LOW = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(12)
 
 @inlined
 def _offset(bits):  # type: ignore[no-untyped-def]
-    """u - 1/2 for u the middle of cell `bits` (below 2^52) of 2^52 in [0, 1]: exact, symmetric about 0, never +-1/2."""
+    """The number u - 1/2, u the middle of cell `bits` (below 2^52) of 2^52 in [0, 1]: exact, symmetric about 0, never +-1/2."""
     return from_bits(bits | _ONE_BITS) - _CENTRED
 
 
