@@ -12,6 +12,8 @@ from typing import Any
 from pybackdoor.errors import InputError
 from pybackdoor.files import one_line
 
+_PREFIX = "pybackdoor_user_"  # of the modules that files become
+
 
 def attribute_at(location: str, kind: str) -> Any:
     """The attribute at `location`; importing its module runs that module. kind: the word for it in messages ("oracle").
@@ -36,8 +38,21 @@ def attribute_at(location: str, kind: str) -> Any:
     return getattr(module, attribute)
 
 
+def loaded_files() -> dict[str, str]:
+    """The files that names led to in this process, by the module each became: what `load_files` needs in another one."""
+    return {name: str(module.__file__) for name, module in sys.modules.copy().items() if name.startswith(_PREFIX)}
+
+
+def load_files(files: dict[str, str]) -> None:
+    """Loads the files of another process, so that what is defined there can be unpickled here."""
+    for name, path in files.items():
+        if name not in sys.modules:
+            _module_of_file(Path(path))
+
+
 def _module_of_file(path: Path) -> ModuleType:
-    name = f"pybackdoor_user_{path.stem}"
+    path = path.resolve()
+    name = f"{_PREFIX}{path.stem}"
     specification = importlib.util.spec_from_file_location(name, path)
     assert specification is not None  # any name that ends in .py has a loader
     assert specification.loader is not None

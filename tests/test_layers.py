@@ -16,6 +16,7 @@ LAYERS = {
     "files": 0,
     "folders": 0,
     "locations": 0,
+    "workers": 0,
     "arrays": 1,
     "domain": 1,
     "records": 1,
@@ -38,7 +39,7 @@ LAYERS = {
 }
 BETWEEN_SIBLINGS = {("data", "oracles")}  # what is sampled needs the protocol of what samples it
 PRESENTATION = {"matplotlib", "tyro", "tqdm"}
-PROGRESS_BELOW = {"data", "models", "search", "active"}  # may import tqdm, inside a function
+PROGRESS_BELOW = {"data", "models", "oracles", "search", "active"}  # may import tqdm, inside a function
 
 
 def imports(source: str, module: str) -> Iterator[tuple[str, bool]]:

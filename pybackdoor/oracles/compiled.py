@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
+
+from pybackdoor.oracles.sources import sources_hash
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 def _cache_folder() -> Path | None:
     """Where this state of the sources keeps its kernels; None, and a warning, when no folder of the user's can be written."""
     try:
-        folder = _cache_root() / f"kernels-{_sources_hash()[:20]}"
+        folder = _cache_root() / f"kernels-{sources_hash()[:20]}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder
@@ -66,14 +67,3 @@ def _cache_root() -> Path:
     if sys.platform == "win32" and os.environ.get("LOCALAPPDATA"):
         return Path(os.environ["LOCALAPPDATA"]) / "pybackdoor"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybackdoor"
-
-
-def _sources_hash() -> str:
-    """SHA-256 over the names and contents of all Python files beside and below this one."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()

@@ -7,16 +7,17 @@ import torch
 from pybackdoor.domain import Domain
 
 
-def difference_points(domain: Domain, x: torch.Tensor, step: float) -> torch.Tensor:
+def difference_points(domain: Domain, x: torch.Tensor, step: torch.Tensor | float) -> torch.Tensor:
     """The 2 d further points [2 d, N, d] that the gradient at x [N, d] needs: rows 2 j and 2 j + 1 move feature j.
 
-    Feature j moves by -step and +step in the unit cube, or by one and two steps inwards where a bound is nearer than a step. Points outside the
-    domain keep the centred form.
+    Feature j moves by -step and +step (one number, or [d]) in the unit cube, or by one and two steps inwards where a bound is nearer than a step.
+    Points outside the domain keep the centred form.
     """
     unit = domain.to_unit(x)
     stencil = x.repeat(2 * domain.dimension, 1, 1)  # [2 d, N, d]
     inside = (unit >= 0) & (unit <= 1)
-    first, second = torch.full_like(unit, -step), torch.full_like(unit, step)
+    second = torch.as_tensor(step, dtype=unit.dtype, device=unit.device).expand_as(unit)
+    step, first = second, -second
     low, high = inside & (unit < step), inside & (unit > 1 - step)
     first = torch.where(low, step, torch.where(high, -step, first))
     second = torch.where(low, 2 * step, torch.where(high, -2 * step, second))

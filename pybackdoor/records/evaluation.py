@@ -18,6 +18,8 @@ class EvaluationStatus(IntEnum):
     NOT_CONVERGED = 4
     BAD_INPUT = 5
     BAD_SHAPE = 6
+    TIMED_OUT = 7
+    CRASHED = 8
 
     @property
     def explanation(self) -> str:
@@ -33,6 +35,8 @@ _EXPLANATIONS = {
     EvaluationStatus.NOT_CONVERGED: "the solver did not reach its tolerance; raise its level or its iteration limit",
     EvaluationStatus.BAD_INPUT: "a feature is not finite or not physical here; correct the row",
     EvaluationStatus.BAD_SHAPE: "the oracle returned something that is not one number a point; return an array of shape [N]",
+    EvaluationStatus.TIMED_OUT: "the oracle took longer than its timeout at this point and was stopped; raise the timeout, or run it there by hand",
+    EvaluationStatus.CRASHED: "the process that evaluated this point died (a crash in native code, or memory); run it there by hand to see it",
 }
 
 

@@ -35,7 +35,7 @@ def package(tmp_path: Path) -> Path:
     """A copy of the Python sources that the put needs; returns the folder above it."""
     target = tmp_path / "site" / "pybackdoor"
     ignore = shutil.ignore_patterns("__pycache__", "*.so")
-    for name in ("oracles", "records", "ops/philox"):
+    for name in ("oracles", "records", "workers", "ops/philox"):
         shutil.copytree(ROOT / name, target / name, ignore=ignore)
     for path in (*ROOT.glob("*.py"), ROOT / "ops" / "__init__.py"):
         shutil.copy(path, target / path.relative_to(ROOT))
