@@ -7,16 +7,17 @@
 
 PYBACKDOOR_OPEN
 
-// A register block is `rows` rows by `vectors` vectors; a weight gradient takes `gradient_rows` rows, which divide the lanes of a vector or more.
+// A register block is `rows` rows by `vectors` vectors; a weight gradient takes `gradient_tallest` rows at most, and a multiple of `gradient_rows`,
+// which divide the lanes of a vector or more, in all.
 template <class T>
 struct Block {
   static constexpr int lanes = Vec<T>::lanes;
 #if defined(PYBACKDOOR_ISA_AVX512)
-  static constexpr int rows = 6, vectors = 4, gradient_rows = 4;
+  static constexpr int rows = 6, vectors = 4, gradient_rows = 4, gradient_tallest = 4;
 #elif defined(PYBACKDOOR_ISA_AVX2)
-  static constexpr int rows = 6, vectors = 2, gradient_rows = 4;
+  static constexpr int rows = 6, vectors = 2, gradient_rows = 4, gradient_tallest = 6;
 #else
-  static constexpr int rows = 4, vectors = 2, gradient_rows = 2;
+  static constexpr int rows = 4, vectors = 2, gradient_rows = 2, gradient_tallest = 2;
 #endif
   static constexpr int64_t panel = vectors * lanes;
   static constexpr int64_t tile_rows = (64 + rows - 1) / rows * rows;
@@ -41,6 +42,7 @@ PYBACKDOOR_HD int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 // c[r][:] += sum over k of a[r * row_step + k * step] * b[k][:], b a panel of V vectors.
 template <int R, int V, class T>
 PYBACKDOOR_HD void accumulate(Vec<T> (&c)[R][V], const T* a, int64_t row_step, int64_t step, const T* b, int64_t count) {
+#pragma GCC unroll 4
   for (int64_t k = 0; k < count; ++k) {
     Vec<T> row[V];
     for (int v = 0; v < V; ++v) row[v] = Vec<T>::load(b + v * Vec<T>::lanes);
@@ -68,9 +70,12 @@ void tile_product(const T* a, int64_t inner, int64_t inner_columns, const T* b, 
           const V start = ends.start(column + v * B::lanes);
           for (int r = 0; r < B::rows; ++r) c[r][v] = start;
         }
-        for (int64_t k = 0; k < inner; k += B::panel) {
-          const int64_t step = least(B::panel, inner_columns - k);
-          accumulate(c, a + k * B::tile_rows + row * step, step, 1, b + column * b_rows + k * count * B::lanes, least(B::panel, inner - k));
+        int64_t k = 0;
+        for (; k + B::panel <= inner; k += B::panel)  // all but the last panel: known sizes, so that no address is computed
+          accumulate(c, a + k * B::tile_rows + row * B::panel, B::panel, 1, b + column * b_rows + k * count * B::lanes, B::panel);
+        if (k < inner) {
+          const int64_t step = inner_columns - k;
+          accumulate(c, a + k * B::tile_rows + row * step, step, 1, b + column * b_rows + k * count * B::lanes, inner - k);
         }
         const int64_t place = column * B::tile_rows + row * count * B::lanes;
         for (int r = 0; r < B::rows; ++r) {
@@ -87,20 +92,26 @@ template <class T>
 void gradient_product(const T* a, int64_t a_used, int64_t a_columns, const T* b, int64_t b_columns, T* out, int64_t rows, bool add) {
   using V = Vec<T>;
   using B = Block<T>;
-  constexpr int block = B::gradient_rows;
   for (int64_t column = 0; column < b_columns; column += B::panel) {
     with_count<B::vectors>(least(B::panel, b_columns - column) / B::lanes, [&](auto vectors) {
       constexpr int count = decltype(vectors)::value;
-      for (int64_t row = 0; row < a_used; row += block) {
-        T* const target = out + column * a_used + row * count * B::lanes;
-        V c[block][count];
-        for (int r = 0; r < block; ++r) {
-          for (int v = 0; v < count; ++v) c[r][v] = add ? V::load(target + (r * count + v) * B::lanes) : V::all(T(0));
-        }
-        const int64_t first = row / B::panel * B::panel, step = least(B::panel, a_columns - first);
-        accumulate(c, a + first * B::tile_rows + (row - first), 1, step, b + column * B::tile_rows, rows);
-        for (int r = 0; r < block; ++r) {
-          for (int v = 0; v < count; ++v) store(target + (r * count + v) * B::lanes, c[r][v]);
+      for (int64_t first = 0; first < a_used; first += B::panel) {
+        const int64_t step = least(B::panel, a_columns - first), used = least(step, a_used - first);
+        const int64_t blocks = (used + B::gradient_tallest - 1) / B::gradient_tallest, tall = used % blocks;
+        for (int64_t block = 0, row = first; block < blocks; ++block) {
+          with_count<B::gradient_tallest>(used / blocks + (block < tall), [&](auto height) {
+            constexpr int block_rows = decltype(height)::value;
+            T* const target = out + column * a_used + row * count * B::lanes;
+            V c[block_rows][count];
+            for (int r = 0; r < block_rows; ++r) {
+              for (int v = 0; v < count; ++v) c[r][v] = add ? V::load(target + (r * count + v) * B::lanes) : V::all(T(0));
+            }
+            accumulate(c, a + first * B::tile_rows + (row - first), 1, step, b + column * B::tile_rows, rows);
+            for (int r = 0; r < block_rows; ++r) {
+              for (int v = 0; v < count; ++v) store(target + (r * count + v) * B::lanes, c[r][v]);
+            }
+            row += block_rows;
+          });
         }
       }
     });
