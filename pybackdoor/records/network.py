@@ -71,7 +71,9 @@ class Network:
         return self.weights[0].device
 
     def to(self, device: torch.device | str) -> Network:
-        """The same network on another device."""
+        """The network on a device: itself where it is there already, so that what backends keep for it is kept."""
+        if torch.empty(0, device=device).device == self.device:
+            return self
         return replace(
             self,
             weights=tuple(weight.to(device) for weight in self.weights),
