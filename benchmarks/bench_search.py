@@ -4,12 +4,12 @@
     python -m benchmarks.report search.json
 
 Two questions. *Networks*: where do two networks (64x4, trained on a down-and-out put, one of them on poisoned rows) disagree most? Ours is `screen`,
-BoTorch's is `optimize_acqf` on the same float64 networks in torch. *Oracle*: where is the poisoned network most wrong against the oracle itself, which
-counts its calls? Ours is `search`; BoTorch's objective asks the oracle for values with gradients through an autograd function.
+BoTorch's is `optimize_acqf` on the same float64 networks in torch. *Oracle*: where is the poisoned network most wrong against the oracle itself,
+which counts its calls? Ours is `search`; BoTorch's objective asks the oracle for values with gradients through an autograd function.
 
-BoTorch gets `restarts` local searches (L-BFGS-B, all in one batch) from the best of `raw` Sobol points, its recommended use. A subject is measured only
-when what it found is checked: maxima recomputed in float64 and merged within 0.05 of the unit cube. Ours must reach BoTorch's best and find at least
-as many distinct maxima above half of it. `extra_info` holds the best error, the count of maxima and the oracle calls.
+BoTorch gets `restarts` local searches (L-BFGS-B, all in one batch) from the best of `raw` Sobol points, its recommended use. A subject is measured
+only when what it found is checked: maxima recomputed in float64 and merged within 0.05 of the unit cube. Ours must reach BoTorch's best and find at
+least as many distinct maxima above half of it. `extra_info` holds the best error, the count of maxima and the oracle calls.
 """
 
 from __future__ import annotations
