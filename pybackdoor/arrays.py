@@ -43,7 +43,8 @@ def as_points(value: Any, dimension: int, name: str = "x", *, columns: Sequence[
 
     Raises InputError on another shape, and, with `finite`, on NaN or infinity, naming the row and the column.
     """
-    points = as_tensor(value, name)
+    ready = type(value) is torch.Tensor and value.dtype is torch.float64 and not value.requires_grad  # nothing to convert: the common, quick case
+    points = value if ready else as_tensor(value, name)
     if points.ndim == 1 and points.shape[0] == dimension:
         points = points[None, :]
     if points.ndim != 2 or points.shape[1] != dimension:

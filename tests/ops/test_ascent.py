@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pybackdoor.errors import InputError, InputTypeError, UnknownNameError, UnsupportedError
 from pybackdoor.ops import backends
 from pybackdoor.ops.ascent import ascend, value_and_input_gradient
-from pybackdoor.records import ACTIVATIONS, AscentSchedule, AscentStatus, Network
+from pybackdoor.records import ACTIVATIONS, Ascents, AscentSchedule, AscentStatus, Network
 
 DOUBLE = torch.float64
 
@@ -260,3 +260,27 @@ def test_wrong_types_are_named() -> None:
         ascend("network", rows([0.5]))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"out\[1\]: got torch.float32 of shape \(1, 2\)"):
         value_and_input_gradient(line(1, 1), rows([0.5, 0.5]), out=(torch.empty(1, dtype=DOUBLE), torch.empty(1, 2)))
+
+
+def test_out_is_filled_and_returned(backend: str) -> None:
+    network, starts = random_network((16, 16), 3, "silu"), torch.rand(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    expected = ascend(network, starts, backend=backend)
+    out = Ascents(torch.full((7, 3), torch.nan, dtype=torch.float64), *torch.full((2, 7), torch.nan, dtype=torch.float64), *torch.full((2, 7), -1))
+    assert ascend(network, starts, backend=backend, out=out) is out
+    for name in ("points", "values", "objectives", "status", "steps"):
+        assert torch.equal(getattr(out, name), getattr(expected, name))
+    assert expected.points is not out.points
+
+
+def test_an_out_that_does_not_fit_is_named() -> None:
+    network, starts = random_network((16, 16), 3, "silu"), torch.rand(7, 3, dtype=torch.float64)
+    good = ascend(network, starts)
+    for change, message in (
+        ({"points": good.points[:6]}, "out.points: got torch.float64 of shape"),
+        ({"values": good.values.float()}, "out.values: got torch.float32"),
+        ({"steps": good.values}, "out.steps: got torch.float64"),
+    ):
+        with pytest.raises(InputError, match=message):
+            ascend(network, starts, out=replace(good, **change))
+    with pytest.raises(InputTypeError, match="an Ascents to write into"):
+        ascend(network, starts, out=good.points)

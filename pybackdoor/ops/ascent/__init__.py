@@ -57,6 +57,7 @@ def ascend(
     precision: str = "float32",
     backend: str = "auto",
     threads: int | None = None,
+    out: Ascents | None = None,
 ) -> Ascents:
     """Each seed climbs (Y(u) - R(u))^2 with R(u) = second(u) + offset + slope . (u - anchor); every part of R is optional.
 
@@ -67,7 +68,8 @@ def ascend(
     Native backends take subnormal numbers (below 1e-38 in float32) as zero.
     `threads` default to settings.threads(); the results do not depend on them, bit for bit.
 
-    Returns Ascents on the starts' device: the best point of each seed, its start included. Raises InputError or InputTypeError on what cannot be
+    Returns Ascents on the starts' device: the best point of each seed, its start included; `out`, an Ascents of N seeds, is filled and returned
+    instead of a new one. Raises InputError or InputTypeError on what cannot be
     used, UnsupportedError when the named backend cannot serve the call. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a seed and step.
     """
     points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)
@@ -83,9 +85,14 @@ def ascend(
         slopes=_part(slopes, "slopes", points, (count, dimension)),
         precision=_checked_precision(precision),
         threads=_checked_threads(threads),
+        out=None if out is None else _checked_outcome(out, points),
     )
     networks = (network,) if problem.second is None else (network, problem.second)
-    return choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision, networks=networks).ascend(problem)
+    ascents = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision, networks=networks).ascend(problem)
+    if out is not None and ascents is not out:
+        for name in ("points", "values", "objectives", "status", "steps"):
+            getattr(out, name).copy_(getattr(ascents, name))
+    return ascents if out is None else out
 
 
 def value_and_input_gradient(
@@ -105,20 +112,33 @@ def value_and_input_gradient(
     points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
     _checked_network(network, points, "network")
     entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision), networks=(network,))
-    targets = None if out is None else (_target(out[0], points[:, 0], "out[0]"), _target(out[1], points, "out[1]"))
+    shape, device = points.shape, points.device
+    targets = None if out is None else (_target(out[0], shape[:1], device, "out[0]"), _target(out[1], shape, device, "out[1]"))
     return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
 
 
-def _target(target: Any, like: torch.Tensor, name: str) -> torch.Tensor:
+def _target(target: Any, shape: torch.Size, device: torch.device, name: str, dtype: torch.dtype = torch.float64) -> torch.Tensor:
     tensor = torch.from_numpy(target) if isinstance(target, np.ndarray) else target
     if not isinstance(tensor, torch.Tensor):
         raise InputTypeError(f"{name}: got {type(target).__name__}; a torch tensor or a NumPy array to write into is needed")
-    if tensor.shape != like.shape or tensor.dtype != torch.float64 or tensor.device != like.device or not tensor.is_contiguous():
+    if tensor.shape != shape or tensor.dtype != dtype or tensor.device != device or not tensor.is_contiguous():
         raise InputError(
-            f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; a contiguous torch.float64 of shape "
-            f"{tuple(like.shape)} on {like.device} is needed"
+            f"{name}: got {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; a contiguous {dtype} of shape "
+            f"{tuple(shape)} on {device} is needed"
         )
     return tensor
+
+
+def _checked_outcome(out: Ascents, points: torch.Tensor) -> Ascents:
+    if not isinstance(out, Ascents):
+        raise InputTypeError(f"out: got {type(out).__name__}; an Ascents to write into is needed")
+    shape, device = points.shape, points.device
+    _target(out.points, shape, device, "out.points")
+    for name in ("values", "objectives"):
+        _target(getattr(out, name), shape[:1], device, f"out.{name}")
+    for name in ("status", "steps"):
+        _target(getattr(out, name), shape[:1], device, f"out.{name}", torch.int64)
+    return out
 
 
 def _is_network(value: Any, name: str) -> Network:

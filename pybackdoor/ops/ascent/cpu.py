@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from pybackdoor import settings
@@ -24,7 +25,7 @@ class NativeBackend:
     """Serves CPU tensors; keeps each network's packed weights as long as the network lives."""
 
     def __init__(self) -> None:
-        self._packed: dict[int, tuple[weakref.ref[Network], dict[tuple[str, str | None], tuple[tuple[int, ...], Any]]]] = {}
+        self._packed: dict[int, _Entry] = {}
 
     def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
@@ -34,40 +35,56 @@ class NativeBackend:
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed."""
-        count, dimension = problem.starts.shape
-        points = torch.empty(count, dimension, dtype=torch.float64)
-        values, objectives = torch.empty(count, dtype=torch.float64), torch.empty(count, dtype=torch.float64)
-        status, steps = torch.empty(count, dtype=torch.int64), torch.empty(count, dtype=torch.int64)
+        starts = problem.starts.numpy()
+        ascents, outputs = _allocated(*starts.shape) if problem.out is None else (problem.out, _arrays(problem.out))
         second = None if problem.second is None else self.pack(problem.second, problem.precision)
-        parts = _native.Parts(*(None if part is None else part.numpy() for part in (problem.anchors, problem.radii, problem.offsets, problem.slopes)))
-        outputs = _native.Outputs(points.numpy(), values.numpy(), objectives.numpy(), status.numpy(), steps.numpy())
-        self.pack(problem.network, problem.precision).climb(
-            second, problem.starts.numpy(), parts, _rule(problem.schedule), outputs, _threads(problem.threads, count)
-        )
-        return Ascents(points, values, objectives, status, steps)
+        parts = _native.Parts(*[None if part is None else part.numpy() for part in (problem.anchors, problem.radii, problem.offsets, problem.slopes)])
+        network = self.pack(problem.network, problem.precision)
+        network.climb(second, starts, parts, _rule(problem.schedule), _native.Outputs(*outputs), _threads(problem.threads, starts.shape[0]))
+        return ascents
 
     def value_and_input_gradient(
         self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
-        values, gradients = out or (torch.empty(points.shape[0], dtype=torch.float64), torch.empty(points.shape, dtype=torch.float64))
-        self.pack(network, precision).evaluate(points.numpy(), values.numpy(), gradients.numpy(), _threads(threads, points.shape[0]))
-        return values, gradients
+        array = points.numpy()
+        values, gradients = (np.empty(array.shape[0]), np.empty(array.shape)) if out is None else (out[0].numpy(), out[1].numpy())
+        self.pack(network, precision).evaluate(array, values, gradients, _threads(threads, array.shape[0]))
+        return (torch.from_numpy(values), torch.from_numpy(gradients)) if out is None else out
 
     def pack(self, network: Network, precision: str) -> Any:
         """The network's packed weights in `precision`, made once; again if a tensor of it was changed in place."""
         key = id(network)
         entry = self._packed.get(key)
-        if entry is None or entry[0]() is not network:
-            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), {})
+        if entry is None or entry.network() is not network:
+            entry = _Entry(weakref.ref(network, lambda _: self._packed.pop(key, None)), _tensors(network), {})
             self._packed[key] = entry
         kind = (precision, settings.instruction_set())
-        versions = tuple([tensor._version for tensor in _tensors(network)])
-        made = entry[1].get(kind)
+        versions = [tensor._version for tensor in entry.tensors]
+        made = entry.made.get(kind)
         if made is None or made[0] != versions:
             made = (versions, _pack(network, *kind))
-            entry[1][kind] = made
+            entry.made[kind] = made
         return made[1]
+
+
+class _Entry(NamedTuple):
+    """What is kept for a network: its tensors, and by precision and instruction set their versions when packed, and the packed weights."""
+
+    network: weakref.ref[Network]
+    tensors: tuple[torch.Tensor, ...]
+    made: dict[tuple[str, str | None], tuple[list[int], Any]]
+
+
+def _allocated(count: int, dimension: int) -> tuple[Ascents, tuple[np.ndarray, ...]]:
+    """Memory for an outcome, as a record and as arrays; NumPy's costs half of torch's to make."""
+    numbers = np.empty((count, dimension)), np.empty(count), np.empty(count)
+    arrays = *numbers, np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    return Ascents(*map(torch.from_numpy, arrays)), arrays
+
+
+def _arrays(ascents: Ascents) -> tuple[np.ndarray, ...]:
+    return tuple(part.numpy() for part in (ascents.points, ascents.values, ascents.objectives, ascents.status, ascents.steps))
 
 
 def _threads(asked: int | None, count: int) -> int:

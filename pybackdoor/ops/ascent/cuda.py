@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import weakref
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -23,10 +24,9 @@ class CudaBackend:
 
     def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
-        if torch.version.cuda is None:
-            return f"torch {torch.__version__} is built without CUDA"
-        if not torch.cuda.is_available():
-            return f"torch finds no device or driver for CUDA {torch.version.cuda}"
+        missing = _missing_device()
+        if missing is not None:
+            return missing
         if device.type != "cuda":
             return f"the tensors lie on {device}"
         if precision != "float32":
@@ -100,6 +100,16 @@ class Packed:
         if tile not in self._numbers:
             self._numbers[tile] = pack(self._tensors, tile)
         return self._numbers[tile]
+
+
+@cache
+def _missing_device() -> str | None:
+    """Why there is no device in this process at all, or None; asked once, as torch's own answer is."""
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    if not torch.cuda.is_available():
+        return f"torch finds no device or driver for CUDA {torch.version.cuda}"
+    return None
 
 
 def native() -> Any:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
-from pybackdoor.records.ascent import AscentSchedule
+from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import Network
 
 
-@dataclass(frozen=True)
-class AscentProblem:
+class AscentProblem(NamedTuple):
     """N seeds climb (Y(u) - R(u))^2 with R(u) = second(u) + offsets + slopes . (u - anchors); absent parts are None and count as zero.
 
     starts, anchors, slopes [N, d]; radii, offsets [N]; all on one device. `precision` is "float32" or "float64".
-    `threads` is for the CPU; None: as many as the package may use.
+    `threads` is for the CPU; None: as many as the package may use. A backend may fill `out`,
+    where it is given, and return it.
     """
 
     network: Network
@@ -28,3 +28,4 @@ class AscentProblem:
     slopes: torch.Tensor | None = None
     precision: str = "float32"
     threads: int | None = 1
+    out: Ascents | None = None
