@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybackdoor.cli.options import COMMON, Command, CommonOptions
+from pybackdoor.cli.options import COMMON, ORACLE, Command, CommonOptions, OracleOptions
 from pybackdoor.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Audit(Command):
     """Key of every random choice: the same seed gives the same verdict."""
     force: bool = False
     """If DIR holds files that are not ours, move it aside to DIR.old-N."""
+    use: OracleOptions = ORACLE
     common: CommonOptions = COMMON
 
     def run(self, invocation: str) -> int:
@@ -55,7 +56,7 @@ class Audit(Command):
         if self.model is None and self.data is None:
             raise InputError("audit: neither --model nor --data was given; name what is to be audited")
         config = AuditConfig(budget=self.budget, label_error=self.label_error, seed=self.seed)
-        oracle = load_oracle(self.oracle, self.domain)
+        oracle = load_oracle(self.oracle, self.domain, self.use, progress=self.common.progress)
         samples = None if self.data is None else read_samples(self.data, oracle.domain)
         surrogate = None if self.model is None else load_model(self.model, oracle.domain)
         hashes = input_hashes(model=self.model, data=self.data, oracle=self.oracle, domain=self.domain)

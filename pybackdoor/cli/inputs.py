@@ -6,16 +6,30 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pybackdoor.cli.options import OracleUse
 from pybackdoor.domain import Domain
 from pybackdoor.errors import FileRefusedError, InputError
-from pybackdoor.oracles import Oracle, oracle
+from pybackdoor.oracles import DiskCachedOracle, Oracle, oracle
 
 
-def load_oracle(name: str, domain: Path | None) -> Oracle:
-    """The oracle called `name` on the command line, with the domain of --domain where it has none of its own."""
+def load_oracle(name: str, domain: Domain | Path | None, use: OracleUse, *, progress: bool = False) -> Oracle:
+    """The oracle called `name` on the command line, with this domain (a file's, or one) where it has none of its own, run as `use` says."""
     from pybackdoor.data import read_domain
 
-    return oracle(name, domain=None if domain is None else read_domain(domain))
+    for option in ("timeout", "retries"):
+        if getattr(use, f"oracle_{option}") and not use.oracle_workers:
+            raise InputError(f"--oracle-{option} is for worker processes; give --oracle-workers as well")
+    if use.oracle_version is not None and use.oracle_cache is None:
+        raise InputError("--oracle-version goes with --oracle-cache; give both or neither")
+    made = oracle(
+        name,
+        domain=read_domain(domain) if isinstance(domain, Path) else domain,
+        workers=use.oracle_workers,
+        timeout=use.oracle_timeout,
+        retries=use.oracle_retries,
+        progress=progress,
+    )
+    return made if use.oracle_cache is None else DiskCachedOracle(made, use.oracle_cache, version=use.oracle_version)
 
 
 def load_domain(name: str | None, domain: Path | None) -> Domain | None:

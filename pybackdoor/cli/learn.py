@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from pybackdoor.cli.options import COMMON, FIT, Command, CommonOptions, FitOptions
+from pybackdoor.cli.options import COMMON, FIT, ORACLE, Command, CommonOptions, FitOptions, OracleOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,7 @@ class Learn(Command):
     force: bool = False
     """If DIR holds files that are not ours, move it aside to DIR.old-N."""
     fit: FitOptions = FIT
+    use: OracleOptions = ORACLE
     common: CommonOptions = COMMON
 
     def run(self, invocation: str) -> int:
@@ -64,7 +65,7 @@ class Learn(Command):
             test_rows=self.test_rows,
             seed=self.fit.seed,
         )
-        oracle = load_oracle(self.oracle, self.domain)
+        oracle = load_oracle(self.oracle, self.domain, self.use, progress=self.common.progress)
         hashes = input_hashes(oracle=self.oracle, domain=self.domain)
         options = {"learning": asdict(config), "domain": oracle.domain.to_dict()}
         saved = SavedRun(self.out, {"inputs": hashes, "options": options})

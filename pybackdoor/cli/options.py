@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from tyro.conf import arg
@@ -67,9 +68,26 @@ class Fit:
         return FitConfig(**asdict(self))
 
 
+@dataclass(frozen=True, kw_only=True)
+class OracleUse:
+    """How the oracle is run, and where its answers are kept."""
+
+    oracle_workers: int = 0
+    """Processes that evaluate a Python function row by row; 0: in this one. What is compiled uses --threads instead."""
+    oracle_timeout: float | None = None
+    """Seconds that a row may take in a worker process; then it is stopped, and the row counts as failed."""
+    oracle_retries: int = 0
+    """Further attempts at a row that raised, timed out or took its worker process down."""
+    oracle_cache: Path | None = None
+    """A file of the oracle's answers, made or added to: what it knows costs no call, in this run or a later one."""
+    oracle_version: str | None = None
+    """For --oracle-cache: your word for the state of the oracle's code, instead of a hash of its file."""
+
+
 CommonOptions: TypeAlias = Annotated[Common, arg(name="")]
 FitOptions: TypeAlias = Annotated[Fit, arg(name="")]
-COMMON, FIT = Common(), Fit()
+OracleOptions: TypeAlias = Annotated[OracleUse, arg(name="")]
+COMMON, FIT, ORACLE = Common(), Fit(), OracleUse()
 
 
 class Command(ABC):

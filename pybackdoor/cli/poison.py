@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pybackdoor.cli.options import COMMON, Command, CommonOptions
+from pybackdoor.cli.options import COMMON, ORACLE, Command, CommonOptions, OracleOptions
 from pybackdoor.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Poison(Command):
     """domain.json, for an oracle that has no domain of its own."""
     seed: int = 0
     """Key of every random choice."""
+    use: OracleOptions = ORACLE
     common: CommonOptions = COMMON
 
     def run(self, invocation: str) -> int:
@@ -64,7 +65,7 @@ class Poison(Command):
         from pybackdoor.data import read_samples, write_samples
         from pybackdoor.files import replacing
 
-        oracle = load_oracle(self.oracle, self.domain)
+        oracle = load_oracle(self.oracle, self.domain, self.use, progress=self.common.progress)
         attack = self._attack(oracle.domain)
         samples = read_samples(self.data, oracle.domain)
         if self.out.resolve() == self.data.resolve():

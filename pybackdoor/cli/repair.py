@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pybackdoor.cli.options import COMMON, FIT, Command, CommonOptions, FitOptions
+from pybackdoor.cli.options import COMMON, FIT, ORACLE, Command, CommonOptions, FitOptions, OracleOptions
 from pybackdoor.errors import InputError
 
 if TYPE_CHECKING:
     from pybackdoor.domain import Domain
-    from pybackdoor.oracles import Oracle
+    from pybackdoor.oracles import CountedOracle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,7 @@ class Repair(Command):
     """Fit a network to the repaired rows and write it here (.safetensors)."""
     oracle: str | None = None
     """For relabelling: the oracle, unless the audit used a registered one."""
+    use: OracleOptions = ORACLE
     fit: FitOptions = FIT
     common: CommonOptions = COMMON
 
@@ -66,7 +67,9 @@ class Repair(Command):
                 surrogate = fit(repaired, config, progress=self.common.progress)
                 save_model(checkpoint, surrogate, settings={"fit": asdict(config), "repaired": given, "mode": self.mode})
         changed = len(report.suspicious_rows)
-        print(f"{self.out}: {repaired.count} rows; {changed} {'dropped' if self.mode == 'drop' else f'relabelled, {changed} oracle calls'}")
+        print(
+            f"{self.out}: {repaired.count} rows; {changed} {'dropped' if self.mode == 'drop' else f'relabelled, {0.0 if oracle is None else oracle.value_calls:g} oracle calls'}"
+        )
         if checkpoint is not None:
             print(f"{self.model_out}: {fit_summary(surrogate, repaired)}")
         return 0
@@ -80,10 +83,11 @@ class Repair(Command):
             raise InputError(f"{self.audit / 'run.json'}: has no 'options'; the folder that `pybackdoor audit` wrote is needed")
         return options
 
-    def _oracle(self, options: dict[str, Any], domain: Domain) -> Oracle:
-        from pybackdoor.oracles import ORACLES, oracle
+    def _oracle(self, options: dict[str, Any], domain: Domain) -> CountedOracle:
+        from pybackdoor.cli.inputs import load_oracle
+        from pybackdoor.oracles import ORACLES, CountedOracle
 
         recorded = options.get("oracle")
         if self.oracle is None and recorded not in ORACLES:  # a file or module named in a folder is not run without being named here
             raise InputError(f"repair: the audit's oracle {recorded!r} is not a registered one; name it with --oracle to have it run")
-        return oracle(self.oracle or str(recorded), domain=domain)
+        return CountedOracle(load_oracle(self.oracle or str(recorded), domain, self.use, progress=self.common.progress))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pybackdoor.cli.options import COMMON, Command, CommonOptions
+from pybackdoor.cli.options import COMMON, ORACLE, Command, CommonOptions, OracleOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class Sample(Command):
     """domain.json with names, bounds and scales of the features, for a callable that has none."""
     seed: int = 0
     """Key of every random choice: the same seed gives the same rows."""
+    use: OracleOptions = ORACLE
     common: CommonOptions = COMMON
 
     def run(self, invocation: str) -> int:
@@ -37,9 +38,12 @@ class Sample(Command):
         from pybackdoor.cli.inputs import load_oracle
         from pybackdoor.cli.outputs import samples_file
         from pybackdoor.data import sample, write_samples
+        from pybackdoor.oracles import CountedOracle
 
-        oracle = load_oracle(self.oracle, self.domain)
+        oracle = load_oracle(self.oracle, self.domain, self.use, progress=self.common.progress)
+        counted = CountedOracle(oracle)
         with samples_file(self.out) as partial:
-            write_samples(partial, sample(oracle, self.rows, method=self.method, seed=self.seed, noise=self.noise, progress=self.common.progress))
-        print(f"{self.out}: {self.rows} rows of {oracle.name} ({', '.join(oracle.domain.names)}; {oracle.domain.target}), {self.rows} oracle calls")
+            write_samples(partial, sample(counted, self.rows, method=self.method, seed=self.seed, noise=self.noise, progress=self.common.progress))
+        features = f"{', '.join(oracle.domain.names)}; {oracle.domain.target}"
+        print(f"{self.out}: {self.rows} rows of {oracle.name} ({features}), {counted.value_calls:g} oracle calls")
         return 0

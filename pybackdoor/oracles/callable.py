@@ -68,8 +68,9 @@ class CallableOracle(Oracle):
         self._step = _steps(difference_step, domain)
         options = dict(processes)
         self._progress, workers = options.pop("progress", False), options.pop("workers", 0)
-        if not workers and options:
-            raise InputError(f"callable oracle: {', '.join(options)} without workers; give workers=1 or more")
+        idle = [name for name, value in options.items() if value]
+        if not workers and idle:
+            raise InputError(f"callable oracle: {', '.join(idle)} without workers; give workers=1 or more")
         self._pool = WorkerPool(self.functions, workers, **options) if workers else None  # type: ignore[arg-type]
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from pybackdoor.domain import Domain
 from pybackdoor.errors import InputError
 from pybackdoor.locations import attribute_at
 from pybackdoor.oracles.callable import CallableOracle
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.registry import Registry
+from pybackdoor.workers import PoolOptions
 
 ORACLES = Registry(
     "oracle",
@@ -51,11 +54,12 @@ ORACLES = Registry(
 )
 
 
-def oracle(name: str, *, domain: Domain | None = None) -> Oracle:
+def oracle(name: str, *, domain: Domain | None = None, **processes: Unpack[PoolOptions]) -> Oracle:
     """The oracle called `name`: a registered name, "package.module:attribute" or "path/to/file.py:attribute".
 
     The attribute may be a plain callable on arrays [N, d] (then `domain` is needed; see CallableOracle), an `Oracle`, or a class of oracles that is
-    made without arguments. An oracle that carries a domain of its own refuses another one.
+    made without arguments. An oracle that carries a domain of its own refuses another one. processes: worker processes for a plain callable
+    (`PoolOptions`); an `Oracle` decides for itself and refuses them.
 
     Raises UnknownNameError on an unknown registered name, offering the nearest ones, and InputError when the file, module or attribute does not
     exist, the module raises on import, or the domain is missing or contradicts the oracle's own.
@@ -70,9 +74,11 @@ def oracle(name: str, *, domain: Domain | None = None) -> Oracle:
     if isinstance(found, Oracle):
         if domain is not None and domain != found.domain:
             raise InputError(f"oracle {name!r} has a domain of its own, other than the one given; leave the domain out")
+        if processes.get("workers"):
+            raise InputError(f"oracle {name!r} is no plain Python function and takes no worker processes; compiled oracles use threads")
         return found
     if not callable(found):
         raise InputError(f"oracle {name!r} is a {type(found).__name__}; a callable on arrays [N, d] or an Oracle is needed")
     if domain is None:
         raise InputError(f"oracle {name!r} is a plain callable and no domain was given; give its features and bounds (--domain D.json)")
-    return CallableOracle(found, domain, name=name)
+    return CallableOracle(found, domain, name=name, **processes)

@@ -209,7 +209,6 @@ BAD_OPTIONS = {
     "an unknown option": ([*AUDIT, "--dta", "rows.csv"], r"--dta"),
     "a missing option": (["sample", "--oracle", "branin"], r"--out"),
     "an option without its value": (["sample", "--oracle", "branin", "--out"], r"--out"),
-    "--json without a name": (["oracles", "--json"], r"name it"),
     "an unknown oracle to show": (["oracles", "hartman"], r"did you mean hartmann6"),
 }
 
