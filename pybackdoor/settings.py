@@ -1,7 +1,8 @@
-"""The one place for process-wide choices: the number of threads, and the instruction set of the native kernels."""
+"""The one place for process-wide choices: threads, the instruction set of the native kernels, and whether stages are marked for a profiler."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pybackdoor.errors import InputError
 INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 _threads: ContextVar[int | None] = ContextVar("pybackdoor_threads", default=None)
+_ranges: ContextVar[bool | None] = ContextVar("pybackdoor_ranges", default=None)
 
 
 def threads() -> int:
@@ -33,6 +35,30 @@ def use_threads(count: int) -> Iterator[None]:
         yield
     finally:
         _threads.reset(token)
+
+
+def ranges() -> bool:
+    """Whether stages are marked for a profiler: the innermost `use_ranges`, else PYBACKDOOR_RANGES as it was when first asked for; off without."""
+    chosen = _ranges.get()
+    return _ranges_of_environment() if chosen is None else chosen
+
+
+@contextmanager
+def use_ranges(on: bool = True) -> Iterator[None]:
+    """Within the block, stages are marked (see `pybackdoor.stages`), or not."""
+    token = _ranges.set(bool(on))
+    try:
+        yield
+    finally:
+        _ranges.reset(token)
+
+
+@functools.cache  # asked for at every call of an op
+def _ranges_of_environment() -> bool:
+    text = os.environ.get("PYBACKDOOR_RANGES", "0")
+    if text not in ("", "0", "1"):
+        raise InputError(f"PYBACKDOOR_RANGES={text!r}: 0 or 1 is needed")
+    return text == "1"
 
 
 def instruction_set() -> str | None:

@@ -20,6 +20,7 @@ LAYERS = {
     "arrays": 1,
     "domain": 1,
     "records": 1,
+    "stages": 1,
     "ops": 2,
     "_native": 2,
     "_native_cuda": 2,

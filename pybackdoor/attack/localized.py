@@ -15,6 +15,7 @@ from pybackdoor.errors import InputError
 from pybackdoor.ops.philox import permutation
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records import PoisonTruth, Samples
+from pybackdoor.stages import staged
 
 RULES = ("shift", "scale", "constant")
 HONEST = ("keep", "drop", "poison")
@@ -74,6 +75,7 @@ class LocalizedAttack:
         return labels * self.amount if self.rule == "scale" else torch.full_like(labels, self.amount)
 
 
+@staged("poison")
 def poison(samples: Samples, oracle: Oracle, attack: LocalizedAttack) -> tuple[Samples, PoisonTruth]:
     """The poisoned data set, and the ground truth that only evaluation code may see.
 

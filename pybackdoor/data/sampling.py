@@ -11,10 +11,12 @@ from pybackdoor.errors import InputError, OracleFailedError
 from pybackdoor.ops.philox import normals
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records import EvaluationStatus, Samples
+from pybackdoor.stages import staged
 
 ROWS_PER_CALL = 1024
 
 
+@staged("sample")
 def sample(oracle: Oracle, rows: int, *, method: str = "sobol", seed: int = 0, noise: float = 0.0, progress: bool = False) -> Samples:
     """`rows` points of the oracle's domain by `design`, labelled by the oracle; spends `rows` value calls.
 

@@ -7,10 +7,12 @@ import torch
 from pybackdoor.errors import InputError
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.records import AuditReport, Samples
+from pybackdoor.stages import staged
 
 MODES = ("drop", "relabel")
 
 
+@staged("repair")
 def repair(samples: Samples, report: AuditReport, oracle: Oracle | None = None, *, mode: str = "drop") -> Samples:
     """`samples` without the report's suspicious rows ("drop"), or with the oracle's labels on them ("relabel", one value call a row).
 

@@ -14,6 +14,7 @@ import torch
 from pybackdoor.defense.proximity import Neighbourhood
 from pybackdoor.models import FitConfig, NetworkSurrogate, fit
 from pybackdoor.records import Samples
+from pybackdoor.stages import staged
 
 LABEL_SPAN = 3.0
 QUARTER = 0.3186  # the 25 % quantile of |standard normal|
@@ -36,6 +37,7 @@ class Screen:
     outlier_scores: torch.Tensor
 
 
+@staged("audit.screen")
 def screen(samples: Samples, neighbourhood: Neighbourhood, *, neighbours: int = 20, seed: int = 0, progress: bool = False) -> Screen:
     """Fits the robust network to `samples` and scores every row; N >= 2. Deterministic in `seed`."""
     network = robust_network(samples, seed=seed, progress=progress)

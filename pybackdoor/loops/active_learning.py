@@ -18,10 +18,12 @@ from pybackdoor.oracles import BudgetedOracle, Oracle
 from pybackdoor.records import Samples
 from pybackdoor.search import SearchConfig, search
 from pybackdoor.search.asking import Asker
+from pybackdoor.stages import staged
 
 _TEST = 1 << 20  # the stream of the test set: no round has this number
 
 
+@staged("learn")
 def learn(
     oracle: Oracle, config: LearnConfig | None = None, *, test: Samples | None = None, state: LearningState | None = None, progress: bool = False
 ) -> tuple[NetworkSurrogate, LearningHistory, Samples]:

@@ -14,10 +14,12 @@ from pybackdoor.loops.model_audit import ModelFindings, audit_model, typical_err
 from pybackdoor.models.surrogate import Surrogate
 from pybackdoor.oracles import BudgetedOracle, Oracle
 from pybackdoor.records import AuditReport, Samples
+from pybackdoor.stages import staged
 
 OUTLIERS = 0.9  # of the label's remaining calls, before the neighbours of the wrong ones are looked at
 
 
+@staged("audit")
 def audit(
     oracle: Oracle, surrogate: Surrogate | None = None, samples: Samples | None = None, config: AuditConfig | None = None, *, progress: bool = False
 ) -> AuditReport:

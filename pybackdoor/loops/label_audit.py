@@ -24,6 +24,7 @@ from pybackdoor.loops.audit_config import PILOT, AuditConfig
 from pybackdoor.ops.philox import permutation
 from pybackdoor.oracles import BudgetedOracle
 from pybackdoor.records import Samples
+from pybackdoor.stages import staged
 
 BASE_RATE = 0.05  # frequency of wrong labels that fall at random, against which a cluster must stand out; raised when more are found
 POOR_PREDICTION = 0.125  # of the region's typical label error: a larger deviation asks for a second fit without the rows rejected
@@ -47,10 +48,12 @@ class LabelAudit:
         self.probes = 0
         self.screen: Screen = screen(samples, self.neighbourhood, neighbours=config.neighbours, seed=config.seed, progress=progress)
 
+    @staged("audit.pilot")
     def pilot(self) -> None:
         """The first few random rows: enough for a provisional tolerance."""
         self._check_random(PILOT)
 
+    @staged("audit.random")
     def finish_random(self) -> None:
         """The rest of the random rows, and some of the rows outside the domain."""
         self._check_random(self.random_rows.numel())
@@ -84,6 +87,7 @@ class LabelAudit:
         """Rows of all regions grown so far."""
         return torch.cat([growth.rejected for growth in self.growths]) if self.growths else torch.zeros(0, dtype=torch.int64)
 
+    @staged("audit.clusters")
     def clusters(self, most: float) -> None:
         """Probes the clusters the screen suspects, worst first, and grows those that are confirmed, with at most `most` calls."""
         start_budget, refuted, seen = self.oracle.value_calls, 0, torch.zeros(0, dtype=torch.int64)
@@ -126,12 +130,14 @@ class LabelAudit:
             inside |= torch.linalg.vector_norm(points - growth.center, dim=1) <= SPILL * growth.radius
         return inside
 
+    @staged("audit.outliers")
     def outliers(self, most: float) -> None:
         """Checks single rows whose residual stands out from their neighbours'."""
         scores = self.screen.outlier_scores.clone()
         scores[self.rejected] = 0.0
         check_outliers(scores, self.screen.residuals, self.checks, self.tolerances.rows, most=most)
 
+    @staged("audit.around_outliers")
     def around_outliers(self, most: float) -> None:
         """Probes around the rejected rows outside all regions, the largest label error first: a cluster the screen was too coarse to see."""
         start_budget, refuted, seen = self.oracle.value_calls, 0, torch.zeros(0, dtype=torch.int64)

@@ -15,6 +15,7 @@ from pybackdoor.models.surrogate import Surrogate
 from pybackdoor.oracles import BudgetedOracle
 from pybackdoor.records import Maximizers, Region, RegionKind
 from pybackdoor.search import search
+from pybackdoor.stages import staged
 
 NEAR_CHECKS = 3  # labels nearest to a suspicious maximizer that are compared before the cluster is probed
 
@@ -39,6 +40,7 @@ def typical_errors(surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAu
     return (surrogate.values(x) - evaluation.values)[evaluation.ok]
 
 
+@staged("audit.model")
 def audit_model(
     surrogate: Surrogate, oracle: BudgetedOracle, labels: LabelAudit | None, config: AuditConfig, errors: torch.Tensor, *, progress: bool = False
 ) -> ModelFindings:

@@ -16,6 +16,7 @@ from pybackdoor.models.scaling import blank_network, rescaled, target_scaling, w
 from pybackdoor.ops.philox import permutation
 from pybackdoor.ops.train import initial_state
 from pybackdoor.records import Network, Samples, TrainingState
+from pybackdoor.stages import staged
 
 
 def fit(
@@ -44,6 +45,7 @@ def fit(
     return fit_many([samples], config, starts=None if start is None else [start], sample_weights=weights, progress=progress)[0]
 
 
+@staged("fit")
 def fit_many(
     samples: Sequence[Samples],
     config: FitConfig | None = None,

@@ -13,6 +13,7 @@ from pybackdoor.errors import InputError, OracleFailedError, UnsupportedError
 from pybackdoor.oracles.conditions import Condition
 from pybackdoor.oracles.families import OWN
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
+from pybackdoor.stages import staged
 
 
 class Oracle(ABC):
@@ -36,6 +37,7 @@ class Oracle(ABC):
     accuracy: str = "not stated"
     error_scale: float = 1.0  # of |value - coarser value| in `estimate_error`
 
+    @staged("oracle")
     def evaluate(self, x: Any, gradient: bool = False, *, strict: bool = True, errors: str | None = None) -> Evaluation:
         """Values, and with `gradient` d(value)/d(feature), at x: [N, d], natural units.
 

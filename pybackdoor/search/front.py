@@ -17,8 +17,10 @@ from pybackdoor.search.screening import screen
 from pybackdoor.search.seeds import residual_seeds, space_filling_seeds
 from pybackdoor.search.thinning import thin
 from pybackdoor.search.trust_region import TrustRegion, needs_gradients
+from pybackdoor.stages import staged
 
 
+@staged("search")
 def search(
     surrogate: Surrogate,
     oracle: Oracle,

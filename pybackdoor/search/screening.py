@@ -10,10 +10,12 @@ from pybackdoor.search.climb import surrogate_values
 from pybackdoor.search.inner import InnerAscent
 from pybackdoor.search.seeds import space_filling_seeds
 from pybackdoor.search.thinning import thin
+from pybackdoor.stages import staged
 
 _STEPS, _STEP_SIZE, _DECAY = 40, 0.04, 0.1
 
 
+@staged("search.screen")
 def screen(
     surrogate: Surrogate,
     pseudo_oracle: Surrogate,

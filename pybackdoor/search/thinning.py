@@ -8,10 +8,12 @@ import torch
 
 from pybackdoor.arrays import as_tensor, as_values, check_finite
 from pybackdoor.errors import InputError
+from pybackdoor.stages import staged
 
 _BLOCK = 1024  # candidates that are settled together; a block's own distance matrix stays in cache
 
 
+@staged("search.thin")
 def thin(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> torch.Tensor:
     """Indices of the candidates that stay, worst first: a candidate goes when a worse one that stays lies within `radius`.
 

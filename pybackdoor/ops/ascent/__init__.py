@@ -24,9 +24,11 @@ from pybackdoor.ops.ascent.differentiable import values
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.ops.ascent.reference import forward
 from pybackdoor.ops.backends import choose
+from pybackdoor.ops.timings import preferred
 from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import Network
 from pybackdoor.registry import Registry
+from pybackdoor.stages import staged
 
 __all__ = ["BACKENDS", "ORDER", "ascend", "forward", "value_and_input_gradient", "values"]
 
@@ -44,6 +46,7 @@ PRECISIONS = ("float32", "float64")
 MOST_STEPS = 2**24  # backends count steps in float32
 
 
+@staged("ascent")
 def ascend(
     network: Network,
     starts: Any,
@@ -88,13 +91,14 @@ def ascend(
         out=None if out is None else _checked_outcome(out, points),
     )
     networks = (network,) if problem.second is None else (network, problem.second)
-    ascents = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=precision, networks=networks).ascend(problem)
+    ascents = choose("ascent", BACKENDS, _order(network, points), backend, points.device, precision=precision, networks=networks).ascend(problem)
     if out is not None and ascents is not out:
         for name in ("points", "values", "objectives", "status", "steps"):
             getattr(out, name).copy_(getattr(ascents, name))
     return ascents if out is None else out
 
 
+@staged("gradient")
 def value_and_input_gradient(
     network: Network,
     points: Any,
@@ -111,10 +115,18 @@ def value_and_input_gradient(
     """
     points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
     _checked_network(network, points, "network")
-    entry = choose("ascent", BACKENDS, ORDER, backend, points.device, precision=_checked_precision(precision), networks=(network,))
+    order, wanted = _order(network, points), _checked_precision(precision)
+    entry = choose("ascent", BACKENDS, order, backend, points.device, precision=wanted, networks=(network,))
     shape, device = points.shape, points.device
     targets = None if out is None else (_target(out[0], shape[:1], device, "out[0]"), _target(out[1], shape, device, "out[1]"))
     return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
+
+
+def _order(network: Network, points: torch.Tensor) -> tuple[str, ...]:
+    """Backends as `auto` tries them: as measured for this size on this device, else ORDER."""
+    if points.device.type != "cuda":
+        return ORDER
+    return preferred("ascent", ORDER, points.device, width=max(network.widths), hidden=len(network.widths) - 1, seeds=points.shape[0])
 
 
 def _target(target: Any, shape: torch.Size, device: torch.device, name: str, dtype: torch.dtype = torch.float64) -> torch.Tensor:

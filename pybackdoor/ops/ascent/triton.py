@@ -6,6 +6,7 @@ import importlib.util
 import os
 import weakref
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,11 +16,26 @@ from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents
 from pybackdoor.records.network import Network
 
-WIDEST = 64  # at 128 the products of Triton 3.9 spill kilobytes a thread
-MOST_LAYERS = 8
+WIDEST = 512
+MOST_LAYERS = 16
 LARGEST_DIMENSION = 64
-BLOCK = 16  # seeds of a program
-WARPS = 8  # of a program: a thread then holds a few numbers of a layer's block, and nothing spills
+NARROW = (64, 4, 32)  # units, hidden layers and features up to which activations stay in registers without spilling (tests compile for sm_90)
+RESIDENT = 2  # streaming programs that a multiprocessor runs at a time
+INTERPRETED_PROGRAMS = 2  # in the interpreter: enough to give one program two blocks
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a launch is cut: `block` seeds a program, whose networks stay in registers, or, `wide`, stream through it in blocks of `columns` units."""
+
+    wide: bool
+    block: int
+    columns: int
+    warps: int
+
+
+IN_REGISTERS = Tiling(False, 16, 64, 8)
+STREAMED = Tiling(True, 32, 64, 8)
 
 
 class TritonBackend:
@@ -47,6 +63,7 @@ class TritonBackend:
         """Whole ascents of every seed, enqueued on the current stream."""
         from pybackdoor.ops.ascent.triton_climb import climb
 
+        tiling = self.tiling(problem.network, problem.second)
         starts = problem.starts.to(torch.float32).contiguous()
         (count, dimension), device = starts.shape, starts.device
         outputs = (torch.empty_like(starts), *(torch.empty(count, dtype=torch.float32, device=device) for _ in range(2)),
@@ -57,9 +74,10 @@ class TritonBackend:
         second = problem.second or problem.network
         if count:
             with _on(device):
-                climb[(-(-count // BLOCK),)](
-                    self.pack(problem.network), self.pack(second), starts, *parts, *outputs, count, dimension, *_numbers(problem),
-                    **constants(problem), PRECISION=self.input_precision, num_warps=WARPS, num_stages=1)  # fmt: skip
+                programs, slots = launch(tiling, count, device, problem.network, second)
+                climb[(programs,)](
+                    self.pack(problem.network), self.pack(second), starts, *parts, *outputs, _workspace(programs, slots, device), count, dimension,
+                    slots, *_numbers(problem), **constants(problem, tiling), PRECISION=self.input_precision, **options(tiling))  # fmt: skip
         points, values, objectives, status, steps = outputs
         return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
 
@@ -71,15 +89,23 @@ class TritonBackend:
 
         inputs = points.to(torch.float32).contiguous()
         values, gradients = torch.empty(points.shape[0], dtype=torch.float32, device=points.device), torch.empty_like(inputs)
+        tiling = self.tiling(network)
         if points.shape[0]:
             with _on(points.device):
-                answer[(-(-points.shape[0] // BLOCK),)](
-                    self.pack(network), inputs, values, gradients, points.shape[0], network.dimension, D=features(network), P=units(network),
-                    HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation, B=BLOCK, PRECISION=self.input_precision,
-                    num_warps=WARPS, num_stages=1)  # fmt: skip
+                programs, slots = launch(tiling, points.shape[0], points.device, network)
+                answer[(programs,)](
+                    self.pack(network), inputs, values, gradients, _workspace(programs, slots, points.device), points.shape[0], network.dimension,
+                    slots, D=features(network), P=units(network), HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation,
+                    WIDE=tiling.wide, B=tiling.block, C=tiling.columns, PRECISION=self.input_precision, **options(tiling))  # fmt: skip
         if out is None:
             return values.to(torch.float64), gradients.to(torch.float64)
         return out[0].copy_(values), out[1].copy_(gradients)
+
+    def tiling(self, *networks: Network | None) -> Tiling:
+        """In registers where all networks are small and the products are fused float32; streamed otherwise."""
+        sizes = [(units(network), len(network.widths) - 1, features(network)) for network in networks if network is not None]
+        narrow = all(size <= most for shape in sizes for size, most in zip(shape, NARROW, strict=True))
+        return IN_REGISTERS if narrow and self.input_precision == "ieee" else STREAMED
 
     def pack(self, network: Network) -> torch.Tensor:
         """The network's packed weights, made once; again if a tensor of it was changed in place."""
@@ -107,19 +133,39 @@ def _refusal(network: Network) -> str | None:
     if max(network.widths[:-1], default=1) <= WIDEST and len(network.widths) <= MOST_LAYERS + 1 and network.dimension <= LARGEST_DIMENSION:
         return None
     return (
-        f"it keeps activations in registers: at most {LARGEST_DIMENSION} features, {MOST_LAYERS} hidden layers of {WIDEST} units, not "
-        f"{network.dimension} features and widths {network.widths}"
+        f"it serves at most {LARGEST_DIMENSION} features and {MOST_LAYERS} hidden layers of {WIDEST} units, not {network.dimension} features and "
+        f"widths {network.widths}"
     )
 
 
-def constants(problem: AscentProblem) -> dict[str, Any]:
+def launch(tiling: Tiling, count: int, device: torch.device, *networks: Network) -> tuple[int, int]:
+    """Programs of a launch, and float32 numbers of workspace each needs: as many programs as run at a time where there is a workspace."""
+    blocks = -(-count // tiling.block)
+    if not tiling.wide:
+        return blocks, 0
+    slots = max((len(network.weights) + 1) * tiling.block * units(network) for network in networks)
+    resident = torch.cuda.get_device_properties(device).multi_processor_count * RESIDENT if device.type == "cuda" else INTERPRETED_PROGRAMS
+    return min(blocks, resident), slots
+
+
+def _workspace(programs: int, slots: int, device: torch.device) -> torch.Tensor:
+    return torch.empty(programs * slots or 1, dtype=torch.float32, device=device)
+
+
+def options(tiling: Tiling) -> dict[str, Any]:
+    """How the kernels are compiled; fused multiply-adds are asked for by name, because Triton's default for them changes."""
+    return {"num_warps": tiling.warps, "num_stages": 1, "enable_fp_fusion": True}
+
+
+def constants(problem: AscentProblem, tiling: Tiling) -> dict[str, Any]:
     """What the climb is compiled for."""
     first, second = problem.network, problem.second or problem.network
     return {
         "D": features(first), "P": units(first), "HIDDEN": len(first.weights) - 1, "ACTIVATION": first.activation,
         "SECOND_P": units(second), "SECOND_HIDDEN": len(second.weights) - 1, "SECOND_ACTIVATION": second.activation,
         "HAS_SECOND": problem.second is not None, "HAS_BALL": problem.radii is not None, "HAS_OFFSETS": problem.offsets is not None,
-        "HAS_SLOPES": problem.slopes is not None, "NORMALISED": problem.schedule.direction == "normalised", "B": BLOCK,
+        "HAS_SLOPES": problem.slopes is not None, "NORMALISED": problem.schedule.direction == "normalised",
+        "WIDE": tiling.wide, "B": tiling.block, "C": tiling.columns,
     }  # fmt: skip
 
 

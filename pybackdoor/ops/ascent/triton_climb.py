@@ -1,6 +1,7 @@
 """Triton: whole ascents of a block of seeds in one program, from first step to last; the order of events is `reference.climb`'s.
 
-Imported only when Triton runs. A seed that has stopped is masked; the program ends when all of its block have.
+Imported only when Triton runs. A seed that has stopped is masked; a program takes its next block when all of this one have. WIDE networks pass their
+activations through a workspace of `slot_numbers` float32 a program, in blocks of C units (triton_wide.py); others hold them in registers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,18 @@ import triton
 import triton.language as tl
 
 from pybackdoor.ops.ascent.triton_layers import evaluate
+from pybackdoor.ops.ascent.triton_wide import evaluate_wide
+
+
+@triton.jit
+def _evaluate(numbers, u, slots, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.constexpr, ACTIVATION: tl.constexpr, WIDE: tl.constexpr,
+              B: tl.constexpr, C: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """Values [B] and input gradients [B, D]."""
+    if WIDE and HIDDEN > 0:
+        values, gradients = evaluate_wide(numbers, u, slots, D, P, HIDDEN, ACTIVATION, B, C if C < P else P, PRECISION)
+    else:
+        values, gradients = evaluate(numbers, u, D, P, HIDDEN, ACTIVATION, PRECISION)
+    return values, gradients
 
 
 @triton.jit
@@ -37,80 +50,89 @@ def _direction(errors, gradients, NORMALISED: tl.constexpr):
 
 
 @triton.jit
-def climb(first, second, starts, anchors, radii, offsets, slopes, points, values, objectives, status, steps, count, dimension,
-          most_steps, step_size, decay, tolerance, patience, improvement, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.constexpr,
+def climb(first, second, starts, anchors, radii, offsets, slopes, points, values, objectives, status, steps, workspace, count, dimension,
+          slot_numbers, most_steps, step_size, decay, tolerance, patience, improvement, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.constexpr,
           ACTIVATION: tl.constexpr, SECOND_P: tl.constexpr, SECOND_HIDDEN: tl.constexpr, SECOND_ACTIVATION: tl.constexpr, HAS_SECOND: tl.constexpr,
-          HAS_BALL: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SLOPES: tl.constexpr, NORMALISED: tl.constexpr, B: tl.constexpr,
-          PRECISION: tl.constexpr):  # fmt: skip
+          HAS_BALL: tl.constexpr, HAS_OFFSETS: tl.constexpr, HAS_SLOPES: tl.constexpr, NORMALISED: tl.constexpr, WIDE: tl.constexpr,
+          B: tl.constexpr, C: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """B seeds of `count`; absent parts point anywhere and are not read. steps and status are int64, all else float32."""
-    rows = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
-    seated = rows < count
-    features = tl.arange(0, D)
-    place = rows[:, None] * dimension + features[None, :]
-    real = seated[:, None] & (features[None, :] < dimension)
-    anchor = tl.load(anchors + place, mask=real, other=0.0)
-    radius = tl.load(radii + rows, mask=seated, other=0.0) if HAS_BALL else tl.zeros([B], tl.float32)
-    offset = tl.load(offsets + rows, mask=seated, other=0.0) if HAS_OFFSETS else tl.zeros([B], tl.float32)
-    slope = tl.load(slopes + place, mask=real, other=0.0) if HAS_SLOPES else tl.zeros([B, D], tl.float32)
-    u = _project(tl.load(starts + place, mask=real, other=0.0), anchor, radius, HAS_BALL)
-    best = u
-    best_value = tl.zeros([B], tl.float32)
-    best_objective = tl.zeros([B], tl.float32)
-    waited = tl.zeros([B], tl.int32)
-    taken = tl.zeros([B], tl.int32)
-    code = tl.where(seated, -1, 0)
-    k = 0
-    while (k <= most_steps) & (tl.sum((code < 0).to(tl.int32), axis=0) > 0):
-        going = code < 0
-        value, gradients = evaluate(first, u, D, P, HIDDEN, ACTIVATION, PRECISION)
-        errors = value
-        if HAS_SECOND:
-            second_value, second_gradients = evaluate(second, u, D, SECOND_P, SECOND_HIDDEN, SECOND_ACTIVATION, PRECISION)
-            errors -= second_value
-            gradients -= second_gradients
-        errors -= offset
-        if HAS_SLOPES:
-            errors -= tl.sum(slope * (u - anchor), axis=1)
-            gradients -= slope
-        objective = errors * errors
-        finite = (value - value == 0.0) & (objective - objective == 0.0)
-        better = going & (finite & ((objective > best_objective) | (best_objective != best_objective)) | (k == 0))
-        improved = finite & (objective > best_objective + improvement * best_objective) | (k == 0)
-        waited = tl.where(improved, 0, waited + 1)
-        best = tl.where(better[:, None], u, best)
-        best_value = tl.where(better, value, best_value)
-        best_objective = tl.where(better, objective, best_objective)
-        taken = tl.where(going, k, taken)
-        flat = (errors == 0.0) | (tl.max(tl.where(gradients == 0.0, 0, 1), axis=1) == 0)
-        direction = _direction(errors, gradients, NORMALISED)
-        usable = tl.min((direction - direction == 0.0).to(tl.int32), axis=1) == 1
-        moved = _project(u + step_size / (1.0 + decay * k) * direction, anchor, radius, HAS_BALL)
-        move = moved - u
-        reason = tl.where(tl.sqrt_rn(tl.sum(move * move, axis=1)) <= tolerance, 1, -1)
-        reason = tl.where(usable, reason, 4)
-        reason = tl.where(flat, 3, reason)
-        reason = tl.where(k == most_steps, 0, reason)
-        reason = tl.where((patience > 0) & (waited >= patience), 2, reason)
-        reason = tl.where(finite, reason, 4)
-        code = tl.where(going, reason, code)
-        u = tl.where((code < 0)[:, None], moved, u)
-        k += 1
-    tl.store(points + place, best, mask=real)
-    tl.store(values + rows, best_value, mask=seated)
-    tl.store(objectives + rows, best_objective, mask=seated)
-    tl.store(status + rows, code.to(tl.int64), mask=seated)
-    tl.store(steps + rows, taken.to(tl.int64), mask=seated)
+    slots = workspace + tl.program_id(0).to(tl.int64) * slot_numbers
+    block = tl.program_id(0)
+    while block * B < count:  # not a for: the interpreter of Triton 3.6 cannot count with device numbers
+        rows = (block * B + tl.arange(0, B)).to(tl.int64)
+        seated = rows < count
+        features = tl.arange(0, D)
+        place = rows[:, None] * dimension + features[None, :]
+        real = seated[:, None] & (features[None, :] < dimension)
+        anchor = tl.load(anchors + place, mask=real, other=0.0)
+        radius = tl.load(radii + rows, mask=seated, other=0.0) if HAS_BALL else tl.zeros([B], tl.float32)
+        offset = tl.load(offsets + rows, mask=seated, other=0.0) if HAS_OFFSETS else tl.zeros([B], tl.float32)
+        slope = tl.load(slopes + place, mask=real, other=0.0) if HAS_SLOPES else tl.zeros([B, D], tl.float32)
+        u = _project(tl.load(starts + place, mask=real, other=0.0), anchor, radius, HAS_BALL)
+        best = u
+        best_value = tl.zeros([B], tl.float32)
+        best_objective = tl.zeros([B], tl.float32)
+        waited = tl.zeros([B], tl.int32)
+        taken = tl.zeros([B], tl.int32)
+        code = tl.where(seated, -1, 0)
+        k = 0
+        while (k <= most_steps) & (tl.sum((code < 0).to(tl.int32), axis=0) > 0):
+            going = code < 0
+            value, gradients = _evaluate(first, u, slots, D, P, HIDDEN, ACTIVATION, WIDE, B, C, PRECISION)
+            errors = value
+            if HAS_SECOND:
+                second_value, second_gradients = _evaluate(second, u, slots, D, SECOND_P, SECOND_HIDDEN, SECOND_ACTIVATION, WIDE, B, C, PRECISION)
+                errors -= second_value
+                gradients -= second_gradients
+            errors -= offset
+            if HAS_SLOPES:
+                errors -= tl.sum(slope * (u - anchor), axis=1)
+                gradients -= slope
+            objective = errors * errors
+            finite = (value - value == 0.0) & (objective - objective == 0.0)
+            better = going & (finite & ((objective > best_objective) | (best_objective != best_objective)) | (k == 0))
+            improved = finite & (objective > best_objective + improvement * best_objective) | (k == 0)
+            waited = tl.where(improved, 0, waited + 1)
+            best = tl.where(better[:, None], u, best)
+            best_value = tl.where(better, value, best_value)
+            best_objective = tl.where(better, objective, best_objective)
+            taken = tl.where(going, k, taken)
+            flat = (errors == 0.0) | (tl.max(tl.where(gradients == 0.0, 0, 1), axis=1) == 0)
+            direction = _direction(errors, gradients, NORMALISED)
+            usable = tl.min((direction - direction == 0.0).to(tl.int32), axis=1) == 1
+            moved = _project(u + step_size / (1.0 + decay * k) * direction, anchor, radius, HAS_BALL)
+            move = moved - u
+            reason = tl.where(tl.sqrt_rn(tl.sum(move * move, axis=1)) <= tolerance, 1, -1)
+            reason = tl.where(usable, reason, 4)
+            reason = tl.where(flat, 3, reason)
+            reason = tl.where(k == most_steps, 0, reason)
+            reason = tl.where((patience > 0) & (waited >= patience), 2, reason)
+            reason = tl.where(finite, reason, 4)
+            code = tl.where(going, reason, code)
+            u = tl.where((code < 0)[:, None], moved, u)
+            k += 1
+        tl.store(points + place, best, mask=real)
+        tl.store(values + rows, best_value, mask=seated)
+        tl.store(objectives + rows, best_objective, mask=seated)
+        tl.store(status + rows, code.to(tl.int64), mask=seated)
+        tl.store(steps + rows, taken.to(tl.int64), mask=seated)
+        block += tl.num_programs(0)
 
 
 @triton.jit
-def answer(numbers, points, values, gradients, count, dimension, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.constexpr, ACTIVATION: tl.constexpr,
-           B: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """Values and input gradients of B points; a NaN value has a NaN gradient."""
-    rows = tl.program_id(0).to(tl.int64) * B + tl.arange(0, B)
+def answer(numbers, points, values, gradients, workspace, count, dimension, slot_numbers, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.constexpr,
+           ACTIVATION: tl.constexpr, WIDE: tl.constexpr, B: tl.constexpr, C: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """Values and input gradients of `count` points; a NaN value has a NaN gradient."""
+    slots = workspace + tl.program_id(0).to(tl.int64) * slot_numbers
     features = tl.arange(0, D)
-    place = rows[:, None] * dimension + features[None, :]
-    real = (rows < count)[:, None] & (features[None, :] < dimension)
-    value, gradient = evaluate(numbers, tl.load(points + place, mask=real, other=0.0), D, P, HIDDEN, ACTIVATION, PRECISION)
-    gradient = tl.where((value != value)[:, None], value[:, None], gradient)
-    tl.store(values + rows, value, mask=rows < count)
-    tl.store(gradients + place, gradient, mask=real)
+    block = tl.program_id(0)
+    while block * B < count:  # not a for: the interpreter of Triton 3.6 cannot count with device numbers
+        rows = (block * B + tl.arange(0, B)).to(tl.int64)
+        place = rows[:, None] * dimension + features[None, :]
+        real = (rows < count)[:, None] & (features[None, :] < dimension)
+        u = tl.load(points + place, mask=real, other=0.0)
+        value, gradient = _evaluate(numbers, u, slots, D, P, HIDDEN, ACTIVATION, WIDE, B, C, PRECISION)
+        gradient = tl.where((value != value)[:, None], value[:, None], gradient)
+        tl.store(values + rows, value, mask=rows < count)
+        tl.store(gradients + place, gradient, mask=real)
+        block += tl.num_programs(0)

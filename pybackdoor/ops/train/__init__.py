@@ -14,6 +14,7 @@ from pybackdoor.ops.train.task import TrainingTask, checked_data, checked_rows, 
 from pybackdoor.records import TrainingHistory, TrainingPlan, TrainingState
 from pybackdoor.registry import Registry
 from pybackdoor.settings import threads as default_threads
+from pybackdoor.stages import staged
 
 __all__ = ["BACKENDS", "ORDER", "initial_state", "train"]
 
@@ -21,6 +22,7 @@ BACKENDS = Registry("train backend", {"cpu": "pybackdoor.ops.train.cpu:BACKEND",
 ORDER = ("cpu", "reference")
 
 
+@staged("train")
 def train(
     state: TrainingState,
     plan: TrainingPlan,
