@@ -33,9 +33,16 @@ class Tiling:
     columns: int
     warps: int
 
+    def units(self, network: Network) -> int:
+        """Units of every hidden layer as packed: a power of two, at least 16; where they are streamed, a multiple of the columns."""
+        widest = max(network.widths[:-1], default=1)
+        return -(-widest // self.columns) * self.columns if self.wide else _power_of_two(widest)
+
 
 IN_REGISTERS = Tiling(False, 16, 64, 8)
-STREAMED = Tiling(True, 32, 64, 8)
+STREAMED = Tiling(True, 32, 32, 8)
+STREAMED_LONG = Tiling(True, 16, 32, 8)  # for more features than these, whose own arrays take the registers of half the seeds
+LONG = {"ieee": 32, "tf32x3": 16}
 
 
 class TritonBackend:
@@ -46,7 +53,7 @@ class TritonBackend:
 
     def __init__(self, input_precision: str = "ieee") -> None:
         self.input_precision = input_precision
-        self._packed: dict[int, tuple[weakref.ref[Network], tuple[int, ...], torch.Tensor]] = {}
+        self._packed: dict[tuple[int, int], tuple[weakref.ref[Network], tuple[int, ...], torch.Tensor]] = {}
 
     def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
         """Why a call cannot be served here, or None."""
@@ -75,9 +82,10 @@ class TritonBackend:
         if count:
             with _on(device):
                 programs, slots = launch(tiling, count, device, problem.network, second)
+                workspace = _workspace(programs, slots, device)
                 climb[(programs,)](
-                    self.pack(problem.network), self.pack(second), starts, *parts, *outputs, _workspace(programs, slots, device), count, dimension,
-                    slots, *_numbers(problem), **constants(problem, tiling), PRECISION=self.input_precision, **options(tiling))  # fmt: skip
+                    self.pack(problem.network, tiling), self.pack(second, tiling), starts, *parts, *outputs, workspace, count, dimension, slots,
+                    *_numbers(problem), **constants(problem, tiling), PRECISION=self.input_precision, **options(tiling))  # fmt: skip
         points, values, objectives, status, steps = outputs
         return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
 
@@ -93,9 +101,10 @@ class TritonBackend:
         if points.shape[0]:
             with _on(points.device):
                 programs, slots = launch(tiling, points.shape[0], points.device, network)
+                workspace = _workspace(programs, slots, points.device)
                 answer[(programs,)](
-                    self.pack(network), inputs, values, gradients, _workspace(programs, slots, points.device), points.shape[0], network.dimension,
-                    slots, D=features(network), P=units(network), HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation,
+                    self.pack(network, tiling), inputs, values, gradients, workspace, points.shape[0], network.dimension, slots,
+                    D=features(network), P=tiling.units(network), HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation,
                     WIDE=tiling.wide, B=tiling.block, C=tiling.columns, PRECISION=self.input_precision, **options(tiling))  # fmt: skip
         if out is None:
             return values.to(torch.float64), gradients.to(torch.float64)
@@ -103,25 +112,23 @@ class TritonBackend:
 
     def tiling(self, *networks: Network | None) -> Tiling:
         """In registers where all networks are small and the products are fused float32; streamed otherwise."""
-        sizes = [(units(network), len(network.widths) - 1, features(network)) for network in networks if network is not None]
+        present = [network for network in networks if network is not None]
+        sizes = [(max(network.widths), len(network.widths) - 1, features(network)) for network in present]
         narrow = all(size <= most for shape in sizes for size, most in zip(shape, NARROW, strict=True))
-        return IN_REGISTERS if narrow and self.input_precision == "ieee" else STREAMED
+        if narrow and self.input_precision == "ieee":
+            return IN_REGISTERS
+        return STREAMED if features(present[0]) <= LONG[self.input_precision] else STREAMED_LONG
 
-    def pack(self, network: Network) -> torch.Tensor:
+    def pack(self, network: Network, tiling: Tiling) -> torch.Tensor:
         """The network's packed weights, made once; again if a tensor of it was changed in place."""
-        key = id(network)
+        key = (id(network), tiling.units(network))
         tensors = (*network.weights, *network.biases, network.input_shift, network.input_scale, network.input_rate)
         versions = tuple([tensor._version for tensor in tensors])
         entry = self._packed.get(key)
         if entry is None or entry[0]() is not network or entry[1] != versions:
-            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), versions, pack(network, units(network), features(network)))
+            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), versions, pack(network, key[1], features(network)))
             self._packed[key] = entry
         return entry[2]
-
-
-def units(network: Network) -> int:
-    """Units of every hidden layer as packed: a power of two, at least 16."""
-    return _power_of_two(max(network.widths[:-1], default=1))
 
 
 def features(network: Network) -> int:
@@ -143,7 +150,7 @@ def launch(tiling: Tiling, count: int, device: torch.device, *networks: Network)
     blocks = -(-count // tiling.block)
     if not tiling.wide:
         return blocks, 0
-    slots = max((len(network.weights) + 1) * tiling.block * units(network) for network in networks)
+    slots = max((len(network.weights) + 1) * tiling.block * tiling.units(network) for network in networks)
     resident = torch.cuda.get_device_properties(device).multi_processor_count * RESIDENT if device.type == "cuda" else INTERPRETED_PROGRAMS
     return min(blocks, resident), slots
 
@@ -153,16 +160,20 @@ def _workspace(programs: int, slots: int, device: torch.device) -> torch.Tensor:
 
 
 def options(tiling: Tiling) -> dict[str, Any]:
-    """How the kernels are compiled; fused multiply-adds are asked for by name, because Triton's default for them changes."""
-    return {"num_warps": tiling.warps, "num_stages": 1, "enable_fp_fusion": True}
+    """How the kernels are compiled.
+
+    Fused multiply-adds are asked for by name, because Triton's default for them changes; and all registers, because the assembler spills otherwise to
+    make room for more programs.
+    """
+    return {"num_warps": tiling.warps, "num_stages": 1, "enable_fp_fusion": True, "maxnreg": 255}
 
 
 def constants(problem: AscentProblem, tiling: Tiling) -> dict[str, Any]:
     """What the climb is compiled for."""
     first, second = problem.network, problem.second or problem.network
     return {
-        "D": features(first), "P": units(first), "HIDDEN": len(first.weights) - 1, "ACTIVATION": first.activation,
-        "SECOND_P": units(second), "SECOND_HIDDEN": len(second.weights) - 1, "SECOND_ACTIVATION": second.activation,
+        "D": features(first), "P": tiling.units(first), "HIDDEN": len(first.weights) - 1, "ACTIVATION": first.activation,
+        "SECOND_P": tiling.units(second), "SECOND_HIDDEN": len(second.weights) - 1, "SECOND_ACTIVATION": second.activation,
         "HAS_SECOND": problem.second is not None, "HAS_BALL": problem.radii is not None, "HAS_OFFSETS": problem.offsets is not None,
         "HAS_SLOPES": problem.slopes is not None, "NORMALISED": problem.schedule.direction == "normalised",
         "WIDE": tiling.wide, "B": tiling.block, "C": tiling.columns,

@@ -18,7 +18,7 @@ def _evaluate(numbers, u, slots, D: tl.constexpr, P: tl.constexpr, HIDDEN: tl.co
               B: tl.constexpr, C: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """Values [B] and input gradients [B, D]."""
     if WIDE and HIDDEN > 0:
-        values, gradients = evaluate_wide(numbers, u, slots, D, P, HIDDEN, ACTIVATION, B, C if C < P else P, PRECISION)
+        values, gradients = evaluate_wide(numbers, u, slots, D, P, HIDDEN, ACTIVATION, B, C, PRECISION)
     else:
         values, gradients = evaluate(numbers, u, D, P, HIDDEN, ACTIVATION, PRECISION)
     return values, gradients

@@ -1,7 +1,7 @@
 """Triton: the nine activations with their derivatives, and a packed network's values with its input gradients for a block of points.
 
 The formulas are those of ops/activation.py. Imported only when Triton runs. A packed network is `packing.pack(network, P, D)`: P units in every
-hidden layer and D features, powers of two.
+hidden layer and D features, powers of two (P, where units are streamed, a multiple of the block).
 """
 
 from __future__ import annotations
