@@ -66,10 +66,8 @@ class Repair(Command):
             if checkpoint is not None:
                 surrogate = fit(repaired, config, progress=self.common.progress)
                 save_model(checkpoint, surrogate, settings={"fit": asdict(config), "repaired": given, "mode": self.mode})
-        changed = len(report.suspicious_rows)
-        print(
-            f"{self.out}: {repaired.count} rows; {changed} {'dropped' if self.mode == 'drop' else f'relabelled, {0.0 if oracle is None else oracle.value_calls:g} oracle calls'}"
-        )
+        changed, calls = len(report.suspicious_rows), 0.0 if oracle is None else oracle.value_calls
+        print(f"{self.out}: {repaired.count} rows; {changed} {'dropped' if self.mode == 'drop' else f'relabelled, {calls:g} oracle calls'}")
         if checkpoint is not None:
             print(f"{self.model_out}: {fit_summary(surrogate, repaired)}")
         return 0
