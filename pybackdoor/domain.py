@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,8 @@ class Domain:
         straight = low + u * span
         x = torch.where(log, torch.exp(torch.where(log, straight, torch.zeros_like(straight))), straight)
         inside = (u >= 0) & (u <= 1)  # rounding must not push a point of the cube out of the domain
-        return torch.where(inside, torch.minimum(torch.maximum(x, self._row(self.lower, u)), self._row(self.upper, u)), x)
+        lower, upper = self._bounds(u)
+        return torch.where(inside, torch.minimum(torch.maximum(x, lower), upper), x)
 
     def gradient_to_unit(self, x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         """d/du from d/dx at the natural points `x`: [N, d] each."""
@@ -85,13 +87,15 @@ class Domain:
 
     def contains(self, x: torch.Tensor) -> torch.Tensor:
         """Whether each point of [N, d], natural units, lies in the domain: [N], bool; NaN does not."""
-        return ((x >= self._row(self.lower, x)) & (x <= self._row(self.upper, x))).all(dim=1)
+        lower, upper = self._bounds(x)
+        return ((x >= lower) & (x <= upper)).all(dim=1)
 
     def check_points(self, x: Any, name: str = "x", *, inside: bool = False) -> torch.Tensor:
         """`x` as finite float64 points [N, d]; with `inside`, also refuses points outside the domain, naming row, feature and value."""
         points = as_points(x, self.dimension, name, columns=self.names)
         if inside and points.shape[0]:
-            outside = (points < self._row(self.lower, points)) | (points > self._row(self.upper, points))
+            lower, upper = self._bounds(points)
+            outside = (points < lower) | (points > upper)
             if bool(outside.any()):
                 row, column = outside.nonzero()[0].tolist()
                 raise InputError(
@@ -132,12 +136,22 @@ class Domain:
             target,
         )
 
-    def _row(self, values: tuple[float, ...], like: torch.Tensor) -> torch.Tensor:
-        return torch.tensor(values, dtype=like.dtype, device=like.device)
+    def _bounds(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        lower, upper = _constants(self, like.dtype, like.device)[3:]
+        return lower, upper
 
     def _axes(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        low = [math.log(value) if scale == "log" else value for value, scale in zip(self.lower, self.scales, strict=True)]
-        high = [math.log(value) if scale == "log" else value for value, scale in zip(self.upper, self.scales, strict=True)]
-        span = tuple(top - bottom for top, bottom in zip(high, low, strict=True))
-        log = torch.tensor([scale == "log" for scale in self.scales], device=like.device)
-        return self._row(tuple(low), like), self._row(span, like), log  # [d] each
+        low, span, log = _constants(self, like.dtype, like.device)[:3]
+        return low, span, log
+
+
+@functools.lru_cache(maxsize=256)
+def _constants(domain: Domain, dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Lowest coordinate, span, whether logarithmic, lower and upper bound of each axis: [d] each; made once, because a copy waits for the device."""
+    low = [math.log(value) if scale == "log" else value for value, scale in zip(domain.lower, domain.scales, strict=True)]
+    high = [math.log(value) if scale == "log" else value for value, scale in zip(domain.upper, domain.scales, strict=True)]
+    span = [top - bottom for top, bottom in zip(high, low, strict=True)]
+    with torch.inference_mode(False):  # what is kept must serve under autograd too
+        rows = [torch.tensor(values, dtype=dtype, device=device) for values in (low, span, domain.lower, domain.upper)]
+        log = torch.tensor([scale == "log" for scale in domain.scales], device=device)
+    return rows[0], rows[1], log, rows[2], rows[3]

@@ -6,6 +6,8 @@ Source: J. K. Hartman, "Some experiments in global optimization", Naval Research
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
 from pybackdoor.domain import Domain
@@ -21,6 +23,12 @@ _P = (
 )
 
 
+@functools.lru_cache(maxsize=16)
+def _constants(dtype: torch.dtype, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """The vector alpha [4] and the matrices A and P [4, 6], copied to a device once."""
+    return tuple(torch.tensor(values, dtype=dtype, device=device) for values in (_ALPHA, _A, _P))
+
+
 class Hartmann6(AnalyticOracle):
     """f(x) = -sum_i alpha_i exp(-sum_j A_ij (x_j - P_ij)^2).
 
@@ -32,7 +40,7 @@ class Hartmann6(AnalyticOracle):
 
     def formula(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Values [N] and gradients [N, 6]."""
-        alpha, a, p = x.new_tensor(_ALPHA), x.new_tensor(_A), x.new_tensor(_P)
+        alpha, a, p = _constants(x.dtype, x.device)
         offset = x[:, None, :] - p  # [N, 4, 6]
         bumps = alpha * torch.exp(-(a * offset**2).sum(dim=2))  # [N, 4]
         return -bumps.sum(dim=1), 2 * (bumps[:, :, None] * a * offset).sum(dim=1)

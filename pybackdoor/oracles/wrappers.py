@@ -33,13 +33,18 @@ class CountedOracle(Oracle):
         for capability in _CAPABILITIES:
             setattr(self, capability, getattr(inner, capability))
         self.value_calls = 0.0
-        self.failures = 0
+        self._failures: int | torch.Tensor = 0
+
+    @property
+    def failures(self) -> int:
+        """Points that got no usable value. Counted where the answers lie: only reading it waits for a device."""
+        return int(self._failures)
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         self._afford(x.shape[0], self.cost(x.shape[0], gradient))
-        evaluation = self.inner.evaluate(x, gradient, strict=False)
+        evaluation = self.inner.evaluate_inside(x, gradient)
         self.value_calls += evaluation.value_calls
-        self.failures += int((~evaluation.ok).sum())
+        self._failures = self._failures + (~evaluation.ok).sum()
         return evaluation
 
     def _afford(self, count: int, price: float) -> None:

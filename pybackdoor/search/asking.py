@@ -9,6 +9,9 @@ import torch
 
 from pybackdoor.errors import BudgetExhaustedError
 from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.records import Evaluation
+
+LARGEST_QUESTION = 1 << 17  # points asked about at a time: bounds the memory of a search of millions of seeds
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,12 @@ class Asker:
         self.oracle = oracle
         self.on_spent = on_spent
         self.spent = 0.0
-        self.failures = 0
+        self._failures: int | torch.Tensor = 0
+
+    @property
+    def failures(self) -> int:
+        """Points asked about that gave no usable answer. Counted on the device: reading it waits for it."""
+        return int(self._failures)
 
     def ask(self, unit: torch.Tensor, *, gradient: bool = False) -> Answers:
         """Asks about the first points of [N, d] that the budget allows, in one batch where it allows all; the caller puts the dearest first."""
@@ -47,11 +55,11 @@ class Asker:
         values, errors = torch.full_like(unit[:, 0], torch.nan), torch.zeros_like(unit[:, 0])
         gradients = torch.full_like(unit, torch.nan) if gradient else None
         asked = torch.zeros(count, dtype=torch.bool, device=unit.device)
-        first, size = 0, count
+        first, size = 0, min(count, LARGEST_QUESTION)
         while first < count and size:
             part = slice(first, min(first + size, count))
             try:
-                evaluation = self.oracle.evaluate(x[part], gradient=gradient)
+                evaluation = self._evaluated(x[part], gradient)
             except BudgetExhaustedError:  # nothing was spent: ask about fewer
                 size //= 2
                 continue
@@ -68,5 +76,11 @@ class Asker:
         if gradients is not None:
             usable &= torch.isfinite(gradients).all(dim=1)
         values = torch.where(usable, values, torch.nan)
-        self.failures += int((asked & ~usable).sum())
+        self._failures = self._failures + (asked & ~usable).sum()
         return Answers(values, gradients, errors, asked, usable)
+
+    def _evaluated(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        """Points of the domain need no check but of the oracle's own conditions; on a GPU a check would wait for it."""
+        if self.oracle.conditions and x.device.type == "cpu":
+            return self.oracle.evaluate(x, gradient=gradient)
+        return self.oracle.evaluate_inside(x, gradient)

@@ -6,16 +6,18 @@ import torch
 
 from pybackdoor.models.surrogate import Surrogate
 from pybackdoor.records import AscentStatus
-from pybackdoor.search.asking import Answers
+from pybackdoor.search.asking import LARGEST_QUESTION, Answers
 
 LIVE = -1
 MERGED = -2  # met a climber with a larger error, which stands for both
+_BLOCK = 2048  # climbers compared with all others at a time: bounds the memory of `merged`
 
 
 class Climb:
     """S climbers, float64, in the unit cube; the tensors below hold the best point so far of each and are updated in place.
 
     unit [S, d]; surrogate, oracle, standard_errors [S] there; slopes [S, d] d(oracle)/du as far as known; status [S] LIVE, MERGED or an AscentStatus.
+    Methods take indices of climbers and a mask over them, so that nothing waits for the device.
     """
 
     def __init__(self, unit: torch.Tensor, surrogate: torch.Tensor, answers: Answers) -> None:
@@ -25,16 +27,19 @@ class Climb:
         self.standard_errors = answers.standard_errors.clone()
         self.slopes = torch.zeros_like(unit) if answers.gradients is None else answers.gradients.clone()
         self.status = torch.full_like(answers.values, LIVE, dtype=torch.int64)
-        self.stop(~answers.usable, AscentStatus.ORACLE_FAILED)
-        self.stop(~answers.asked, AscentStatus.BUDGET_SPENT)
-        self.stop(answers.usable & ~torch.isfinite(surrogate), AscentStatus.NOT_FINITE)
+        self.everyone = torch.arange(unit.shape[0], device=unit.device)
+        self._stop_unanswered(answers)
+        self.stop(self.everyone, answers.usable & ~torch.isfinite(surrogate), AscentStatus.NOT_FINITE)
 
     def take_slopes(self, answers: Answers) -> None:
         """Sets the slopes from one answer a climber; a climber without one stops."""
         assert answers.gradients is not None
         self.slopes = torch.where(answers.usable[:, None], answers.gradients, 0.0)
-        self.stop(~answers.usable, AscentStatus.ORACLE_FAILED)
-        self.stop(~answers.asked, AscentStatus.BUDGET_SPENT)
+        self._stop_unanswered(answers)
+
+    def _stop_unanswered(self, answers: Answers) -> None:
+        self.stop(self.everyone, ~answers.usable, AscentStatus.ORACLE_FAILED)
+        self.stop(self.everyone, ~answers.asked, AscentStatus.BUDGET_SPENT)
 
     @property
     def errors(self) -> torch.Tensor:
@@ -46,33 +51,42 @@ class Climb:
         """Climbers with an error to report: [S], bool."""
         return torch.isfinite(self.errors) & (self.status != MERGED)
 
-    def live(self) -> torch.Tensor:
-        """Indices of the climbers still on their way, the largest error first: a budget that ends within a batch ends with the least."""
-        rows = (self.status == LIVE).nonzero()[:, 0]
-        return rows[torch.argsort(self.errors[rows].abs(), descending=True, stable=True)]
+    def largest_first(self, rows: torch.Tensor, live: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """`rows` by the size of their errors, those that are not `live` last, and the mask in this order.
 
-    def stop(self, where: torch.Tensor, status: int) -> None:
-        """Stops the climbers that `where` names (indices or a mask)."""
-        self.status[where] = int(status)
+        The largest first, because a budget that ends within a batch then ends with the least.
+        """
+        sizes = torch.where(live, self.errors[rows].abs(), -torch.inf)
+        return rows[torch.argsort(sizes, descending=True, stable=True)], self.everyone[: rows.shape[0]] < live.sum()
 
-    def move(self, rows: torch.Tensor, unit: torch.Tensor, surrogate: torch.Tensor, oracle: torch.Tensor, standard_errors: torch.Tensor) -> None:
-        """Sets the best point of the climbers `rows`."""
-        self.unit[rows], self.surrogate[rows], self.oracle[rows], self.standard_errors[rows] = unit, surrogate, oracle, standard_errors
+    def stop(self, rows: torch.Tensor, where: torch.Tensor, status: int) -> None:
+        """Stops those of the climbers `rows` [n] that the mask `where` [n] names."""
+        self.status[rows] = torch.where(where, int(status), self.status[rows])
 
-    def merge(self, radius: float) -> None:
-        """Stops each live climber that has come within `radius` of one with a larger error of the same sign, which will stand for both."""
-        live = self.live()
-        known = self.known.nonzero()[:, 0]
-        if not live.numel():
-            return
+    def move(
+        self, rows: torch.Tensor, where: torch.Tensor, unit: torch.Tensor, surrogate: torch.Tensor, oracle: torch.Tensor, errors: torch.Tensor
+    ) -> None:
+        """Sets the best point, with the oracle's standard errors, of those of the climbers `rows` that the mask names."""
+        self.unit[rows] = torch.where(where[:, None], unit, self.unit[rows])
+        self.surrogate[rows] = torch.where(where, surrogate, self.surrogate[rows])
+        self.oracle[rows] = torch.where(where, oracle, self.oracle[rows])
+        self.standard_errors[rows] = torch.where(where, errors, self.standard_errors[rows])
+
+    def merged(self, rows: torch.Tensor, status: torch.Tensor, radius: float) -> torch.Tensor:
+        """Which of `rows` are live under `status` [S] and within `radius` of a known climber with a larger error of the same sign: [n], bool."""
         errors = self.errors
-        near = torch.cdist(self.unit[live], self.unit[known], compute_mode="donot_use_mm_for_euclid_dist") <= radius
-        mine, theirs = errors[live][:, None], errors[known][None, :]
-        earlier = (theirs.abs() == mine.abs()) & (known[None, :] < live[:, None])
-        worse = ((theirs.abs() > mine.abs()) | earlier) & (torch.sign(mine) == torch.sign(theirs))
-        self.stop(live[(near & worse).any(dim=1)], MERGED)
+        known = torch.isfinite(errors) & (status != MERGED)
+        parts = []
+        for block in rows.split(_BLOCK):
+            near = torch.cdist(self.unit[block], self.unit, compute_mode="donot_use_mm_for_euclid_dist") <= radius
+            mine, theirs = errors[block][:, None], errors[None, :]
+            earlier = (theirs.abs() == mine.abs()) & (self.everyone[None, :] < block[:, None])
+            worse = ((theirs.abs() > mine.abs()) | earlier) & (torch.sign(mine) == torch.sign(theirs))
+            parts.append((status[block] == LIVE) & (near & worse & known[None, :]).any(dim=1))
+        return torch.cat(parts) if parts else torch.zeros_like(rows, dtype=torch.bool)
 
 
 def surrogate_values(surrogate: Surrogate, unit: torch.Tensor) -> torch.Tensor:
     """The surrogate in float64 at points of the unit cube: [N]."""
-    return surrogate.values(surrogate.domain.to_natural(unit))
+    parts = [surrogate._values(surrogate.domain.to_natural(part)) for part in unit.split(LARGEST_QUESTION)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

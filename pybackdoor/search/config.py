@@ -8,6 +8,7 @@ from pybackdoor.errors import InputError
 
 METHODS = ("trust_region", "plain")
 SLOPES = ("oracle", "secant", "none")
+PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS or self.slopes not in SLOPES:
             raise InputError(f"search: method {self.method!r} and slopes {self.slopes!r}; one of {METHODS} and one of {SLOPES} are needed")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"search: precision {self.precision!r}; one of {PRECISIONS} is needed")
         if self.seeds < 1 or self.climbers < 1 or self.iterations < 0 or self.patience < 0 or self.inner_steps < 1:
             raise InputError(
                 f"search: seeds {self.seeds}, climbers {self.climbers}, inner_steps {self.inner_steps}, iterations {self.iterations} "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from pybackdoor.errors import InputError
@@ -18,6 +20,8 @@ from pybackdoor.search.seeds import residual_seeds, space_filling_seeds
 from pybackdoor.search.thinning import thin
 from pybackdoor.search.trust_region import TrustRegion, needs_gradients
 from pybackdoor.stages import staged
+
+_BLOCK = 2048  # seeds compared with others at a time: bounds the memory of a search of millions
 
 
 @staged("search")
@@ -113,11 +117,30 @@ def _basins(unit: torch.Tensor, errors: torch.Tensor, count: int) -> torch.Tenso
     sizes = errors.abs()
     if not sizes.numel():  # the oracle failed at every seed
         return torch.zeros(0, dtype=torch.int64, device=sizes.device)
-    rank = torch.argsort(torch.argsort(sizes, descending=True, stable=True))
-    distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
-    nearest = torch.where(rank[None, :] < rank[:, None], distances, torch.inf).amin(dim=1)
-    score = torch.where(rank == 0, torch.inf, sizes * nearest)
+    order = torch.argsort(sizes, descending=True, stable=True)
+    points, score = unit[order], torch.full_like(sizes, -torch.inf)
+    for first in range(0, points.shape[0], _BLOCK):
+        block = order[first : first + _BLOCK]
+        if first >= count:  # no two points of the cube are farther apart than its diagonal: most seeds of a large search cannot come in
+            least = torch.topk(score, count).values[-1]
+            if bool(sizes[block[0]] * math.sqrt(unit.shape[1]) < least):
+                break
+        score[block] = sizes[block] * _nearest_before(points, first)
+        if not first:
+            score[block[0]] = torch.inf
     return torch.argsort(score, descending=True, stable=True)[:count]
+
+
+def _nearest_before(points: torch.Tensor, first: int) -> torch.Tensor:
+    """For each of a block of points the distance to the nearest point that comes before it; infinity for the very first."""
+    block = points[first : first + _BLOCK]
+    nearest = torch.full_like(block[:, 0], torch.inf)
+    for others in points[: first + block.shape[0]].split(_BLOCK):
+        distances = torch.cdist(block, others, compute_mode="donot_use_mm_for_euclid_dist")
+        if others.data_ptr() == block.data_ptr():
+            distances = distances.masked_fill(torch.ones_like(distances, dtype=torch.bool).triu(), torch.inf)
+        nearest = torch.minimum(nearest, distances.amin(dim=1))
+    return nearest
 
 
 def _maximizers(surrogate: Surrogate, climb: Climb, asker: Asker, config: SearchConfig) -> Maximizers:

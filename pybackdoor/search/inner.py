@@ -6,7 +6,7 @@ import torch
 
 from pybackdoor.models.network_surrogate import NetworkSurrogate
 from pybackdoor.models.surrogate import Surrogate
-from pybackdoor.ops.ascent import ascend, reference
+from pybackdoor.ops.ascent import AscentProblem, reference, solve
 from pybackdoor.records import Ascents, AscentSchedule
 
 
@@ -19,6 +19,9 @@ class InnerAscent:
     def __init__(self, surrogate: Surrogate, pseudo_oracle: Surrogate | None = None, *, precision: str = "float32", backend: str = "auto") -> None:
         self.surrogate = surrogate
         self.pseudo_oracle = pseudo_oracle
+        pair = (surrogate, pseudo_oracle)
+        self._networks = [part.network.to(self.device) for part in pair if isinstance(part, NetworkSurrogate)]
+        self._native = len(self._networks) == sum(part is not None for part in pair)
         self.precision = precision
         self.backend = backend
 
@@ -39,19 +42,12 @@ class InnerAscent:
     ) -> Ascents:
         """The best point of each seed, starts [N, d] in the unit cube; the surrogate's values are those of the search's precision."""
         first, second = self.surrogate, self.pseudo_oracle
-        if isinstance(first, NetworkSurrogate) and (second is None or isinstance(second, NetworkSurrogate)):
-            return ascend(
-                first.network.to(starts.device),
-                starts,
-                schedule=schedule,
-                anchors=anchors,
-                radii=radii,
-                second=None if second is None else second.network.to(starts.device),
-                offsets=offsets,
-                slopes=slopes,
-                precision=self.precision,
-                backend=self.backend,
+        if self._native:
+            network, *others = self._networks
+            problem = AscentProblem(
+                network, starts, schedule, anchors, radii, others[0] if others else None, offsets, slopes, self.precision, threads=None
             )
+            return solve(problem, self.backend)
         target = reference.Target(
             _in_unit(first), None if second is None else _in_unit(second), starts if anchors is None else anchors, radii, offsets, slopes
         )
@@ -68,7 +64,7 @@ def _in_unit(surrogate: Surrogate) -> reference.ValueAndGradient:
 
     def value_and_gradient(unit: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x = domain.to_natural(unit)
-        values, gradients = surrogate.values_and_gradients(x)
+        values, gradients = surrogate._values_and_gradients(x)
         return values, domain.gradient_to_unit(x, gradients)
 
     return value_and_gradient

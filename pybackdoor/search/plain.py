@@ -12,6 +12,7 @@ from pybackdoor.search.asking import Asker
 from pybackdoor.search.climb import LIVE, Climb, surrogate_values
 from pybackdoor.search.config import SearchConfig
 from pybackdoor.search.inner import InnerAscent
+from pybackdoor.search.waiting import chosen, fetch
 
 
 def plain_ascent(climb: Climb, inner: InnerAscent, asker: Asker, config: SearchConfig) -> None:
@@ -24,31 +25,48 @@ def plain_ascent(climb: Climb, inner: InnerAscent, asker: Asker, config: SearchC
     """
     unit, surrogate, oracle, slopes = climb.unit.clone(), climb.surrogate.clone(), climb.oracle.clone(), climb.slopes.clone()
     waited = torch.zeros_like(climb.status)
+    rows = climb.everyone
     for k in range(config.iterations):
-        rows = climb.live()
-        if not rows.numel():
-            return
         schedule = AscentSchedule(steps=1, step_size=config.step_size / (1 + config.decay * k), decay=0.0, patience=0)
+        rows, live = climb.largest_first(rows, climb.status[rows] == LIVE)
         ascents = inner.climb(unit[rows], schedule, anchors=unit[rows], offsets=oracle[rows], slopes=slopes[rows])
-        stopped = (ascents.steps == 0) & (ascents.status != AscentStatus.STEPS_DONE)
-        climb.status[rows[stopped]] = ascents.status[stopped]
+        stopped = live & (ascents.steps == 0) & (ascents.status != AscentStatus.STEPS_DONE)
         length = torch.linalg.vector_norm(ascents.points - unit[rows], dim=1)
         stays = length <= schedule.step_tolerance  # the step leads down already on the tangent plane: wait for a shorter one
-        waited[rows[stays]] += 1
-        asking = ~stopped & ~stays
-        rows, trial = rows[asking], ascents.points[asking]
-        answers = asker.ask(trial, gradient=True)
-        assert answers.gradients is not None
-        climb.stop(rows[~answers.usable], AscentStatus.ORACLE_FAILED)
-        climb.stop(rows[~answers.asked], AscentStatus.BUDGET_SPENT)
-        rows, trial, good = rows[answers.usable], trial[answers.usable], answers.usable
-        unit[rows], oracle[rows], slopes[rows] = trial, answers.values[good], answers.gradients[good]
-        surrogate[rows] = surrogate_values(inner.surrogate, trial)
-        before, now = climb.errors[rows].abs(), (surrogate[rows] - oracle[rows]).abs()
-        waited[rows] = torch.where(now > before * (1 + config.tolerance), 0, waited[rows] + 1)
-        best = now > before
-        moved = rows[best]
-        climb.move(moved, unit[moved], surrogate[moved], oracle[moved], answers.standard_errors[good][best])
+        asking = live & ~stopped & ~stays
+        questions, alive = (int(number[0]) for number in fetch(asking.sum(), live.sum()))  # the step's one look at the device
+        if not alive:
+            return
+        climb.status[rows] = torch.where(stopped, ascents.status, climb.status[rows])
+        waited[rows] += (live & stays).to(waited.dtype)
+        where = chosen(asking, questions)
+        _try(rows[where], ascents.points[where], (unit, surrogate, oracle, slopes, waited), climb, inner, asker, config)
+        rows = rows[:alive]
         if config.patience:
-            climb.stop((climb.status == LIVE) & (waited >= config.patience), AscentStatus.STALLED)
-    climb.stop(climb.status == LIVE, AscentStatus.STEPS_DONE)
+            climb.stop(climb.everyone, (climb.status == LIVE) & (waited >= config.patience), AscentStatus.STALLED)
+    climb.stop(climb.everyone, climb.status == LIVE, AscentStatus.STEPS_DONE)
+
+
+def _try(
+    rows: torch.Tensor,
+    trial: torch.Tensor,
+    path: tuple[torch.Tensor, ...],
+    climb: Climb,
+    inner: InnerAscent,
+    asker: Asker,
+    config: SearchConfig,
+) -> None:
+    """Asks about the trial points [n, d] of the climbers `rows`; `path` is where each stands, which need not be its best point so far."""
+    unit, surrogate, oracle, slopes, waited = path
+    answers = asker.ask(trial, gradient=True)
+    assert answers.gradients is not None
+    usable = answers.usable
+    climb.stop(rows, ~usable, AscentStatus.ORACLE_FAILED)
+    climb.stop(rows, ~answers.asked, AscentStatus.BUDGET_SPENT)
+    values = surrogate_values(inner.surrogate, trial)
+    for standing, found in ((unit, trial), (surrogate, values), (oracle, answers.values), (slopes, answers.gradients)):
+        standing[rows] = torch.where(usable.reshape(-1, *[1] * (found.ndim - 1)), found, standing[rows])
+    before, now = climb.errors[rows].abs(), (surrogate[rows] - oracle[rows]).abs()
+    gained = torch.where(now > before * (1 + config.tolerance), 0, waited[rows] + 1)
+    waited[rows] = torch.where(usable, gained, waited[rows])
+    climb.move(rows, usable & (now > before), unit[rows], surrogate[rows], oracle[rows], answers.standard_errors)

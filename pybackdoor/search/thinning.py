@@ -10,7 +10,9 @@ from pybackdoor.arrays import as_tensor, as_values, check_finite
 from pybackdoor.errors import InputError
 from pybackdoor.stages import staged
 
-_BLOCK = 1024  # candidates that are settled together; a block's own distance matrix stays in cache
+_BLOCKS = {"cpu": 1024}  # candidates that are settled together: a block's own distance matrix stays in cache
+_LARGE_BLOCK = 4096  # on a GPU, where each block is waited for a few times
+_ROUNDS = 8  # of settling on a GPU between two looks at whether all are settled
 
 
 @staged("search.thin")
@@ -36,14 +38,16 @@ def thin(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> torch.Tenso
     kept = torch.empty_like(points)  # the first `count` rows are those that stay, worst first
     chosen = torch.empty_like(order)
     count = 0
-    for block in torch.split(order, _BLOCK):
+    size = _BLOCKS.get(points.device.type, _LARGE_BLOCK)
+    settle = _settle if points.device.type == "cpu" else _settle_at_once
+    for block in torch.split(order, size):
         alone = torch.ones(block.shape[0], dtype=torch.bool, device=points.device)
-        for stayed in torch.split(kept[:count], _BLOCK):
+        for stayed in torch.split(kept[:count], size):
             block, alone = block[alone], alone[alone]
             if not block.shape[0]:
                 break
             alone = ~_within(points[block], stayed, radius).any(dim=1)
-        block = _settle(points, block[alone], radius)
+        block = settle(points, block[alone], radius)
         kept[count : count + block.shape[0]] = points[block]
         chosen[count : count + block.shape[0]] = block
         count += block.shape[0]
@@ -51,13 +55,26 @@ def thin(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> torch.Tenso
 
 
 def _settle(points: torch.Tensor, block: torch.Tensor, radius: float) -> torch.Tensor:
-    """The greedy rule inside one block, already in order."""
-    near = _within(points[block], points[block], radius).cpu().numpy()
+    """The greedy rule inside one block, already in order, row by row."""
+    near = _within(points[block], points[block], radius).numpy()
     stays = near.diagonal().copy()
     for row in range(stays.shape[0]):
         if stays[row]:
             stays[row + 1 :] &= ~near[row, row + 1 :]
-    return block[torch.from_numpy(stays).to(block.device)]
+    return block[torch.from_numpy(stays)]
+
+
+def _settle_at_once(points: torch.Tensor, block: torch.Tensor, radius: float) -> torch.Tensor:
+    """The same on a device without row-by-row work: whoever has no open neighbour before it stays, and its neighbours go, until none is open."""
+    earlier = torch.tril(_within(points[block], points[block], radius), diagonal=-1)
+    stays = torch.zeros(block.shape[0], dtype=torch.bool, device=block.device)
+    opened = ~stays
+    while bool(opened.any()):
+        for _ in range(_ROUNDS):
+            settled = opened & ~(earlier & opened[None, :]).any(dim=1)
+            stays |= settled
+            opened = opened & ~settled & ~(earlier & settled[None, :]).any(dim=1)
+    return block[stays]
 
 
 def _within(left: torch.Tensor, right: torch.Tensor, radius: float) -> torch.Tensor:

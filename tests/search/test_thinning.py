@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pybackdoor.errors import InputError
-from pybackdoor.search import thin
+from pybackdoor.search import thin, thinning
 
 
 def brute_force(unit: torch.Tensor, errors: torch.Tensor, radius: float) -> list[int]:
@@ -24,6 +24,19 @@ def test_is_the_sequential_rule(count: int, dimension: int, radius: float, seed:
     unit = torch.randint(0, 8, (count, dimension), generator=generator).double() / 7  # duplicates are common
     errors = torch.randint(-4, 5, (count,), generator=generator).double()  # and so are ties
     assert thin(unit, errors, radius).tolist() == brute_force(unit, errors, radius)
+
+
+@settings(deadline=None, max_examples=40)
+@given(count=st.integers(0, 120), dimension=st.integers(1, 4), radius=st.sampled_from([0.0, 0.05, 0.3, 2.0]), seed=st.integers(0, 10**6))
+def test_a_device_settles_a_block_as_the_sequential_rule_does(count: int, dimension: int, radius: float, seed: int) -> None:
+    points = torch.rand(count, dimension, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    block = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(thinning._settle_at_once(points, block, radius), thinning._settle(points, block, radius))
+
+
+def test_a_long_chain_is_settled() -> None:
+    points = 0.09 * torch.arange(500, dtype=torch.float64)[:, None]  # each within reach of the next alone: every other one stays
+    assert thinning._settle_at_once(points, torch.arange(500), 0.1).tolist() == list(range(0, 500, 2))
 
 
 def test_many_candidates_across_blocks() -> None:
