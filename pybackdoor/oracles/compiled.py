@@ -30,6 +30,11 @@ def inlined(function: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
+def part(function: Callable[..., Any]) -> Any:
+    """A piece of a kernel, put into the kernel before it is typed: compiled once, where a `scalar` is compiled by itself as well."""
+    return numba.njit(inline="always", **_OPTIONS)(function)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """A loop over arrays: compiled at its first call, without the interpreter lock, and kept on disk for later processes.
 

@@ -1,85 +1,77 @@
-"""The down-and-out put by finite differences, with the derivatives of the discrete price."""
+"""The down-and-out put by finite differences, with the derivatives of the discrete price: one of the single barriers of single_barriers_pde.py."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from pybackdoor.errors import InputError
-from pybackdoor.oracles.chunks import in_chunks
-from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with, from_scaled, to_scaled
-from pybackdoor.oracles.down_and_out_put_grid import solve_grid
+from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with
 from pybackdoor.oracles.families import ONE_DIMENSION
-from pybackdoor.oracles.lanes import LANES
-from pybackdoor.oracles.parabolic import level_times, workspace
-from pybackdoor.oracles.scalar.put_mesh import WEAK
+from pybackdoor.oracles.grids import Grid
+from pybackdoor.oracles.single_barriers_pde import LEVELS, SingleBarrierPDE
 from pybackdoor.records.evaluation import Evaluation
 
-_BLOCKS = 8  # blocks of LANES problems that share one workspace
+_ACCURACY = {
+    "fast": "median 8e-5, largest 1e-2; in the corners 2e-1",
+    "standard": "median 7e-6, largest 1e-3; in the corners 4e-3",
+    "high": "median 2e-7, largest 5e-5; in the corners 3e-4",
+}
 
 
 class DownAndOutPutPDE(PutOracle):
-    """Price of the put by finite differences on `space` cells and `time` steps, with all five derivatives.
+    """Price of the put by finite differences, with all five derivatives, those of the discrete price.
 
-    Crank-Nicolson with a smoothing start and three-point differences, second order in both, on a mesh with nodes at barrier and strike (see
-    scalar/put_mesh.py and parabolic.py). With `extrapolate` the grid of half as many cells and steps is solved too and the two are combined to
-    cancel the leading error, which leaves the fourth order for a quarter more work. Gradients are the exact derivatives of the discrete price, by
-    its adjoint.
+    As `SingleBarrierPDE("down_out_put")` at one spot, without rebate and dividend; see there for method, `level`, `space`, `time` and
+    `extrapolate`. Points that are no option (strike at or below the barrier, barrier at or above the spot, maturity 0) are taken from the closed
+    form. Errors at spot 100: see `accuracy`, and docs/oracles.md. Raises InputError on an unknown level, and on a grid of fewer than 16 cells or 8
+    steps, or whose cells are not a multiple of 4 or steps of 2.
 
-    Errors at 200 x 400 and spot 100, measured at 4,000 points with strike above barrier: median 2e-7, maximum 3e-4; without extrapolation 2e-4 and
-    3e-2. In the domain's corners (volatility 0.01 and a barrier within 0.1 of the spot, maturity 0.002 ...), 3,000 points: maximum 2e-3, without
-    5e-2. Values at an end of the mesh that is not the barrier lie six deviations off and are held fixed in the gradients. Raises InputError on a
-    grid of fewer than 16 cells or 8 steps, or whose cells are not a multiple of 4 or steps of 2.
+    >>> DownAndOutPutPDE().values([[100.0, 50.0, 0.2, 1.0, 0.05]])
+    tensor([5.5588], dtype=torch.float64)
     """
 
     name = "down_and_out_put_pde"
     family = ONE_DIMENSION
-    method = "Crank-Nicolson, fitted mesh, extrapolated; adjoint gradient"
-    accuracy = "median 2e-7, largest 2e-3 (200 x 400)"
-    gradient_cost = 3.0  # time of value and gradient over that of the value, less 1: 1,830 points with strike above barrier, one core
+    method = SingleBarrierPDE.method
+    gradient_cost = SingleBarrierPDE.gradient_cost
 
-    def __init__(self, *, space: int = 200, time: int = 400, extrapolate: bool = True, spot: float = SPOT) -> None:
+    def __init__(
+        self, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True, spot: float = SPOT
+    ) -> None:
         super().__init__(spot=spot)
-        if space < 16 or space % 4 or time < 8 or time % 2:
-            raise InputError(
-                f"{self.name}: a grid of {space} cells by {time} steps; at least 16 cells, a multiple of 4, and at least 8 steps, an "
-                f"even number, are needed"
-            )
-        self.space, self.time, self.extrapolate = space, time, extrapolate
+        self._barrier = SingleBarrierPDE("down_out_put", level, space=space, time=time, extrapolate=extrapolate)
+        self.grid = self._barrier.grid
+        self.accuracy = "not measured on this grid" if self.grid.level is None or not extrapolate else _ACCURACY[self.grid.level]
+
+    @property
+    def space(self) -> int:
+        """Cells of the grid."""
+        return self.grid.space
+
+    @property
+    def time(self) -> int:
+        """Time steps of the grid."""
+        return self.grid.time
 
     def coarser(self) -> PutOracle | None:
-        """Half as many cells and steps; None where that is no grid any more."""
-        space, time = self.space // 8 * 4, self.time // 4 * 2
-        if space < 16 or time < 8:
-            return None
-        return DownAndOutPutPDE(space=space, time=time, extrapolate=self.extrapolate, spot=self.spot)
+        """The level below, or half as many cells and steps; None where there is none."""
+        grid = self.grid.coarser(LEVELS)
+        return None if grid is None else self._on(grid)
 
     def _compared(self) -> PutOracle:
-        return self.coarser() or DownAndOutPutPDE(space=2 * self.space, time=2 * self.time, extrapolate=self.extrapolate, spot=self.spot)
+        return self._on(self.grid.neighbour(LEVELS))
+
+    def _on(self, grid: Grid) -> PutOracle:
+        if grid.level is not None:
+            return DownAndOutPutPDE(grid.level, extrapolate=grid.extrapolate, spot=self.spot)
+        return DownAndOutPutPDE(space=grid.space, time=grid.time, extrapolate=grid.extrapolate, spot=self.spot)
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         return evaluate_with(self, x, gradient, self._solve)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scaled = to_scaled(points, self.spot)
-        results = self._grid(scaled, self.space, self.time, gradient)
-        if self.extrapolate:
-            results += (results - self._grid(scaled, self.space // 2, self.time // 2, gradient)) / 3.0
-        return from_scaled(points, scaled, results, np.zeros(len(points)))
-
-    def _grid(self, scaled: np.ndarray, space: int, time: int, gradient: bool) -> np.ndarray:
-        """Rows (u, and with `gradient` its four derivatives) on one grid; points whose mesh moves apart from those whose mesh rests."""
-        results = np.empty((len(scaled), 5 if gradient else 1))
-        times = np.array(level_times(time))
-        moves = scaled[:, 3] - 0.5 * scaled[:, 2] > WEAK * np.sqrt(scaled[:, 2])
-        for moving in (False, True):
-            rows = np.flatnonzero(moves == moving)
-            padded = np.resize(rows, -(-len(rows) // LANES) * LANES)
-            block_points, block_results = scaled[padded], np.empty((len(padded), results.shape[1]))
-
-            def work(start: int, stop: int, moving: bool = moving, of: np.ndarray = block_points, to: np.ndarray = block_results) -> None:
-                solve_grid(of[start:stop], times, time, moving, workspace(space + 1, time, adjoint=gradient), to[start:stop])
-
-            in_chunks(work, len(padded), LANES * _BLOCKS)
-            results[rows] = block_results[: len(rows)]
-        return results
+        whole = np.zeros((len(points), 8))
+        whole[:, 0] = self.spot
+        whole[:, [1, 2, 4, 5, 6]] = points
+        values, gradients, _ = self._barrier._solve(whole, gradient)
+        return values.numpy(), gradients.numpy()[:, [1, 2, 4, 5, 6]], np.zeros(len(points))

@@ -14,9 +14,10 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.core.cgutils import get_or_insert_function
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
-LANES = 16
+LANES = 8
 
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 
@@ -103,20 +104,100 @@ def broadcast(typing_context, x):  # type: ignore[no-untyped-def]
 
 
 def _define(operation: Any, instruction: str) -> None:
-    @intrinsic
-    def emit(typing_context, x, y):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-            x_value, y_value = (_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True))
-            return getattr(builder, instruction)(x_value, y_value, flags=("contract",))
+    """Gives Numba an arithmetic operation on a vector and a vector or number; typed and lowered here, so that nothing is compiled for it."""
 
-        return LANES_TYPE(x, y), generate
+    class Operands(AbstractTemplate):
+        key = operation
 
-    @overload(operation)
-    def apply(x, y):  # type: ignore[no-untyped-def]
-        if LANES_TYPE in (x, y):
-            return lambda x, y: emit(x, y)
-        return None
+        def generic(self, args: Any, kws: Any) -> Any:
+            if LANES_TYPE in args and len(args) == 2 and all(kind == LANES_TYPE or isinstance(kind, types.Number) for kind in args):
+                return LANES_TYPE(*(LANES_TYPE if kind == LANES_TYPE else types.float64 for kind in args))
+            return None
+
+    infer_global(operation)(Operands)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        x, y = (_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True))
+        return getattr(builder, instruction)(x, y, flags=("contract",))
+
+    for left, right in ((LANES_TYPE, LANES_TYPE), (LANES_TYPE, types.float64), (types.float64, LANES_TYPE)):
+        lower_builtin(operation, left, right)(generate)
 
 
 for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
     _define(_operation, _instruction)
+
+
+def _compare(operation: str) -> Any:
+    @intrinsic
+    def emit(typing_context, x, y, yes, no):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            x_value, y_value, yes_value, no_value = (
+                _as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True)
+            )
+            return builder.select(builder.fcmp_ordered(operation, x_value, y_value), yes_value, no_value)
+
+        return LANES_TYPE(x, y, yes, no), generate
+
+    return emit
+
+
+where_above = _compare(">")  # where_above(x, y, yes, no): yes in the lanes where x > y, no in the others
+
+
+def _choose(operation: str) -> Any:
+    @intrinsic
+    def emit(typing_context, x, y):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+            x_value, y_value = (_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True))
+            return builder.select(builder.fcmp_ordered(operation, x_value, y_value), x_value, y_value)
+
+        return LANES_TYPE(x, y), generate
+
+    return emit
+
+
+smaller, larger = _choose("<"), _choose(">")  # of two vectors, or a vector and a number, in every lane
+
+
+@intrinsic
+def root(typing_context, x):  # type: ignore[no-untyped-def]
+    """The square root in every lane."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        function = get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), f"llvm.sqrt.v{LANES}f64")
+        return builder.call(function, values)
+
+    return LANES_TYPE(x), generate
+
+
+_BITS = ir.VectorType(ir.IntType(64), LANES)
+
+
+def _each(number: int) -> Any:
+    return ir.Constant(_BITS, [number] * LANES)
+
+
+@intrinsic
+def times_power(typing_context, x, shifted):  # type: ignore[no-untyped-def]
+    """The numbers x times 2^n, n the whole number in the low bits of `shifted`, where neither x nor the result is below the normal numbers."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        number, exponent = (builder.bitcast(value, _BITS) for value in values)
+        return builder.bitcast(builder.add(number, builder.shl(exponent, _each(52))), _VECTOR)
+
+    return LANES_TYPE(x, shifted), generate
+
+
+@intrinsic
+def split_power(typing_context, x):  # type: ignore[no-untyped-def]
+    """(m, n) with x = m 2^n and sqrt(1/2) <= m < sqrt(2), for normal numbers x > 0."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        bits = builder.bitcast(values[0], _BITS)
+        offset = builder.sub(bits, _each(0x3FE6A09E667F3BCD))
+        power = builder.sitofp(builder.ashr(offset, _each(52)), _VECTOR)
+        mantissa = builder.bitcast(builder.sub(bits, builder.and_(offset, _each(0xFFF0000000000000 - (1 << 64)))), _VECTOR)
+        return context.make_tuple(builder, signature.return_type, [mantissa, power])
+
+    return types.Tuple([LANES_TYPE, LANES_TYPE])(x), generate

@@ -1,20 +1,21 @@
 """Many one-dimensional parabolic problems side by side: u_t = a u_xx + c u_x on 0 < t < 1 between two given boundary values, and the adjoint.
 
-Space: three-point differences on each problem's own mesh, with a and c given at its nodes; the nodes may move along straight lines,
-x_i(t) = x_i + (1 - t) s_i. Second order on meshes that are smooth images of a uniform one. Time: Crank-Nicolson steps, of which the first STARTS /
-2 are replaced by STARTS implicit Euler steps of half the length, so that jumps and kinks in the data are smoothed and the order stays two (R.
-Rannacher, Numerische Mathematik 43 (1984), 309-327). Half an Euler step and half a Crank-Nicolson step have the same matrix: on a resting mesh it
-is factored once.
+Space: three-point differences on each problem's own mesh, with a(x) f(t) and c(x) g(t) given by their parts at the nodes and at the solves; the
+nodes may move along lines, x_i(t) = x_i + r(t) s_i. Second order on meshes that are smooth images of a uniform one. Time: Crank-Nicolson steps, of
+which the first STARTS / 2 are replaced by STARTS implicit Euler steps of half the length, so that jumps and kinks in the data are smoothed and the
+order stays two (R. Rannacher, Numerische Mathematik 43 (1984), 309-327). Half an Euler step and half a Crank-Nicolson step have the same matrix: on
+a resting mesh with steady coefficients it is factored once.
 
-With h_0 and h_1 the cells left and right of node i, the discrete equations are u_i' = lo_i (u_{i-1} - u_i) + up_i (u_{i+1} - u_i),
+With h_0 and h_1 the cells left and right of node i, and v_i = c_i g + s_i r', the discrete equations are u_i' = lo_i (u_{i-1} - u_i) + up_i
+(u_{i+1} - u_i),
 
-    lo_i = (2 a_i / h_0 - (c_i - s_i)) / (h_0 + h_1),    up_i = (2 a_i / h_1 + (c_i - s_i)) / (h_0 + h_1),
+    lo_i = (2 a_i f / h_0 - v_i) / (h_0 + h_1),    up_i = (2 a_i f / h_1 + v_i) / (h_0 + h_1),
 
-and every step solves y - k y' = u, k = dt / 2, and goes on with y (Euler) or 2 y - u (Crank-Nicolson). The adjoint is that of these operations,
-with the boundary values held fixed.
+and every step solves y - k y' = u, k = dt / 2, and goes on with y (Euler) or 2 y - u (Crank-Nicolson). Its matrix is that of the step's end (Euler)
+or middle, and r' the step's mean. The adjoint is that of these operations.
 
 Arrays are [nodes, LANES], a problem a lane (see lanes.py). All memory belongs to the caller. Cost: 5 multiply-adds a node and solve and 9 more for
-the adjoint; on a moving mesh about 5 divisions a node and solve besides.
+the adjoint; where the matrix varies about 2 divisions a node and solve besides, and 3 for the adjoint.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.lanes import aligned, broadcast, fma, load, store
 
 STARTS = 4
@@ -44,7 +45,9 @@ class Workspace(NamedTuple):
 
     The caller fills mesh (x), shift (s), a, c and u (at t = 0) [nodes, LANES], left and right [solves + 1, LANES] (boundary values at
     `level_times`), and for the adjoint u_bar [nodes, LANES]. history [solves + 1, nodes, LANES] keeps the first u and every y, or has one entry
-    where no adjoint is wanted. bars [4, nodes, LANES] receives the derivatives in x, s, a and c.
+    where no adjoint is wanted. left_bar and right_bar [solves + 1, LANES] receive the derivatives in the boundary values, bars [4, nodes, LANES]
+    those in x, s, a and c. Where something varies, the caller fills rest (r) [solves + 1, LANES] and rates (f, then g) [2, solves, LANES], ones to
+    begin with, and rest_bar and rates_bar receive the derivatives in them.
     """
 
     mesh: np.ndarray
@@ -55,16 +58,22 @@ class Workspace(NamedTuple):
     left: np.ndarray
     right: np.ndarray
     u_bar: np.ndarray
+    left_bar: np.ndarray
+    right_bar: np.ndarray
     bars: np.ndarray
     history: np.ndarray
     lu: np.ndarray
     work: np.ndarray
+    rest: np.ndarray
+    rest_bar: np.ndarray
+    rates: np.ndarray
+    rates_bar: np.ndarray
 
 
 def workspace(nodes: int, steps: int, *, adjoint: bool) -> Workspace:
     """Memory for one block of problems."""
     levels = solves(steps) + 1
-    return Workspace(
+    made = Workspace(
         aligned(nodes),
         aligned(nodes),
         aligned(nodes),
@@ -73,35 +82,49 @@ def workspace(nodes: int, steps: int, *, adjoint: bool) -> Workspace:
         aligned(levels),
         aligned(levels),
         aligned(nodes),
+        aligned(levels),
+        aligned(levels),
         aligned(4, nodes),
         aligned(levels if adjoint else 1, nodes),
         aligned(3, nodes),
         aligned(3, nodes),
+        aligned(levels),
+        aligned(levels),
+        aligned(2, levels - 1),
+        aligned(2, levels - 1),
     )
+    made.rates[:] = 1.0
+    return made
 
 
-@scalar
-def _matrix_time(index, k):  # type: ignore[no-untyped-def]
-    """When solve `index` takes its matrix: at the end of an Euler step, in the middle of a Crank-Nicolson step."""
-    return k * (index + 1) if index < STARTS else k * (2 * index - STARTS + 1)
+@part
+def _motion(rest, index, k):  # type: ignore[no-untyped-def]
+    """(r, r') of solve `index`."""
+    here, ahead = load(rest, index), load(rest, index + 1)
+    if index < STARTS:
+        return ahead, (ahead - here) * (1.0 / k)
+    return 0.5 * (here + ahead), (ahead - here) * (0.5 / k)
 
 
-@scalar
-def _cell(mesh, shift, row, rest):  # type: ignore[no-untyped-def]
-    """The length of the cell right of node `row` on the mesh x + rest s."""
-    return fma(rest, load(shift, row + 1) - load(shift, row), load(mesh, row + 1) - load(mesh, row))
+@part
+def _cell(mesh, shift, row, r):  # type: ignore[no-untyped-def]
+    """The length of the cell right of node `row` on the mesh x + r s."""
+    return fma(r, load(shift, row + 1) - load(shift, row), load(mesh, row + 1) - load(mesh, row))
 
 
-@scalar
-def _factor(workspace, rest, k):  # type: ignore[no-untyped-def]
-    """Factors 1 - k A on the mesh x + rest s into lu [3, nodes, LANES]: 1 / p, k lo / p and k up / p, with the pivot p of each row."""
-    mesh, shift, a, c, lu = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.lu
+@part
+def _factor(workspace, index, k):  # type: ignore[no-untyped-def]
+    """Factors 1 - k A of solve `index` into lu [3, nodes, LANES]: 1 / p, k lo / p and k up / p, with the pivot p of each row."""
+    mesh, shift, a, c, lu, rates = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.lu, workspace.rates
     nodes = mesh.shape[0]
-    ahead, h0 = broadcast(0.0), _cell(mesh, shift, 0, rest)
+    r, speed_of = _motion(workspace.rest, index, k)
+    f, g = 2.0 * load(rates, index), load(rates, rates.shape[1] + index)
+    ahead, h0 = broadcast(0.0), _cell(mesh, shift, 0, r)
     for row in range(1, nodes - 1):
-        h1 = _cell(mesh, shift, row, rest)
-        scale, twice, speed = k / (h0 + h1), 2.0 * load(a, row), load(c, row) - load(shift, row)
-        lo, up = scale * (twice / h0 - speed), scale * (twice / h1 + speed)
+        h1 = _cell(mesh, shift, row, r)
+        twice, speed = f * load(a, row), fma(g, load(c, row), speed_of * load(shift, row))
+        scale = k / ((h0 + h1) * (h0 * h1))
+        lo, up = scale * h1 * (twice - h0 * speed), scale * h0 * (twice + h1 * speed)
         inverse = 1.0 / (1.0 + lo + up - lo * ahead)
         ahead = up * inverse
         store(lu, row, inverse)
@@ -111,8 +134,8 @@ def _factor(workspace, rest, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
-    """Carries u from t = 0 to 1; `moving`: whether any s is not 0."""
+def solve(workspace, steps, varying):  # type: ignore[no-untyped-def]
+    """Carries u from t = 0 to 1; varying: whether nodes move or coefficients change with time."""
     u, left, right, history, lu = workspace.u, workspace.left, workspace.right, workspace.history, workspace.lu
     nodes = u.shape[0]
     last = nodes - 1
@@ -121,11 +144,9 @@ def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
     if keep:
         for row in range(nodes):
             store(history, row, load(u, row))
-    if not moving:
-        _factor(workspace, 0.0, k)
     for index in range(steps + STARTS // 2):
-        if moving:
-            _factor(workspace, 1.0 - _matrix_time(index, k), k)
+        if varying or index == 0:
+            _factor(workspace, index, k)
         y = nodes * (index + 1) if keep else 0
         share, weight = (1.0, 1.0) if index < STARTS else (0.5, 2.0)
         value = share * load(left, index + 1) + (1.0 - share) * load(left, index)
@@ -143,16 +164,17 @@ def solve(workspace, steps, moving):  # type: ignore[no-untyped-def]
         store(u, last, load(right, index + 1))
 
 
-@scalar
+@part
 def _pull_back(workspace, index):  # type: ignore[no-untyped-def]
     """One solve backwards: u and u_bar from after it to before it; adds what it gives to the derivatives in k lo and k up (work[1] and work[2])."""
     u, u_bar, history, lu, work = workspace.u, workspace.u_bar, workspace.history, workspace.lu, workspace.work
     nodes = u.shape[0]
-    at, weight = nodes * (index + 1), 1.0 if index < STARTS else 2.0
+    at, weight, share = nodes * (index + 1), 1.0 if index < STARTS else 2.0, 1.0 if index < STARTS else 0.5
     total = broadcast(0.0)
     for row in range(1, nodes - 1):  # the transposed upper factor
         total = weight * load(u_bar, row) if row == 1 else fma(load(lu, 2 * nodes + row - 1), total, weight * load(u_bar, row))
         store(work, row, total)
+    _share_out(workspace.right_bar, index, share, load(lu, 3 * nodes - 2) * total)
     scaled, y_next, y_here = broadcast(0.0), load(history, at + nodes - 1), load(history, at + nodes - 2)
     for row in range(nodes - 2, 0, -1):  # the transposed lower factor
         scaled = load(work, row) if row == nodes - 2 else fma(load(lu, nodes + row + 1), scaled, load(work, row))
@@ -163,54 +185,88 @@ def _pull_back(workspace, index):  # type: ignore[no-untyped-def]
         store(work, nodes + row, fma(mu, y_last - y_here, load(work, nodes + row)))
         store(work, 2 * nodes + row, fma(mu, y_next - y_here, load(work, 2 * nodes + row)))
         y_next, y_here = y_here, y_last
+    _share_out(workspace.left_bar, index, share, load(lu, nodes + 1) * scaled)
 
 
-@scalar
-def _collect(workspace, rest, k):  # type: ignore[no-untyped-def]
-    """Carries the derivatives in k lo and k up on to x, s, a and c (bars [4, nodes, LANES]), and clears them."""
+@part
+def _share_out(side_bar, index, share, bar):  # type: ignore[no-untyped-def]
+    """Adds what a boundary value of solve `index` gives to the derivatives in those of the two levels that it was taken from."""
+    store(side_bar, index + 1, fma(share, bar, load(side_bar, index + 1)))
+    store(side_bar, index, fma(1.0 - share, bar, load(side_bar, index)))
+
+
+@part
+def _collect(workspace, index, k):  # type: ignore[no-untyped-def]
+    """Carries the derivatives in k lo and k up of solve `index` on to x, s, a and c, r, r', f and g, and clears them."""
     mesh, shift, a, c, bars, work = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.bars, workspace.work
+    rates, rates_bar, count = workspace.rates, workspace.rates_bar, workspace.rates.shape[1]
     nodes = mesh.shape[0]
-    h0 = _cell(mesh, shift, 0, rest)
+    r, speed_of = _motion(workspace.rest, index, k)
+    f, g = load(rates, index), load(rates, count + index)
+    r_bar, speed_of_bar, f_bar, g_bar = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+    h0 = _cell(mesh, shift, 0, r)
     for row in range(1, nodes - 1):
-        h1 = _cell(mesh, shift, row, rest)
-        scale, twice, speed = k / (h0 + h1), 2.0 * load(a, row), load(c, row) - load(shift, row)
+        h1 = _cell(mesh, shift, row, r)
+        a_here, c_here, s_here = load(a, row), load(c, row), load(shift, row)
+        twice, speed = 2.0 * f * a_here, fma(g, c_here, speed_of * s_here)
+        over = 1.0 / ((h0 + h1) * (h0 * h1))
+        over0, over1, over2 = over * h1 * (h0 + h1), over * h0 * (h0 + h1), over * h0 * h1
+        scale = k * over2
         lo_bar, up_bar = load(work, nodes + row), load(work, 2 * nodes + row)
-        both = (lo_bar * (twice / h0 - speed) + up_bar * (twice / h1 + speed)) * scale / (h0 + h1)
-        h0_bar = 0.0 - both - lo_bar * scale * twice / (h0 * h0)
-        h1_bar = 0.0 - both - up_bar * scale * twice / (h1 * h1)
+        both = (lo_bar * (twice * over0 - speed) + up_bar * (twice * over1 + speed)) * scale * over2
+        h0_bar = 0.0 - both - lo_bar * scale * twice * over0 * over0
+        h1_bar = 0.0 - both - up_bar * scale * twice * over1 * over1
         speed_bar = scale * (up_bar - lo_bar)
+        twice_bar = 2.0 * scale * (lo_bar * over0 + up_bar * over1)
         here_bar = h0_bar - h1_bar
         store(bars, row - 1, load(bars, row - 1) - h0_bar)
         store(bars, row, load(bars, row) + here_bar)
         store(bars, row + 1, load(bars, row + 1) + h1_bar)
-        store(bars, nodes + row - 1, fma(0.0 - rest, h0_bar, load(bars, nodes + row - 1)))
-        store(bars, nodes + row, fma(rest, here_bar, load(bars, nodes + row) - speed_bar))
-        store(bars, nodes + row + 1, fma(rest, h1_bar, load(bars, nodes + row + 1)))
-        store(bars, 2 * nodes + row, fma(2.0 * scale, lo_bar / h0 + up_bar / h1, load(bars, 2 * nodes + row)))
-        store(bars, 3 * nodes + row, load(bars, 3 * nodes + row) + speed_bar)
+        store(bars, nodes + row - 1, fma(0.0 - r, h0_bar, load(bars, nodes + row - 1)))
+        store(bars, nodes + row, fma(speed_of, speed_bar, fma(r, here_bar, load(bars, nodes + row))))
+        store(bars, nodes + row + 1, fma(r, h1_bar, load(bars, nodes + row + 1)))
+        store(bars, 2 * nodes + row, fma(f, twice_bar, load(bars, 2 * nodes + row)))
+        store(bars, 3 * nodes + row, fma(g, speed_bar, load(bars, 3 * nodes + row)))
+        r_bar = fma(h1_bar, load(shift, row + 1) - s_here, fma(h0_bar, s_here - load(shift, row - 1), r_bar))
+        speed_of_bar, f_bar, g_bar = fma(speed_bar, s_here, speed_of_bar), fma(twice_bar, a_here, f_bar), fma(speed_bar, c_here, g_bar)
         store(work, nodes + row, broadcast(0.0))
         store(work, 2 * nodes + row, broadcast(0.0))
         h0 = h1
+    _move_back(workspace.rest_bar, index, k, r_bar, speed_of_bar)
+    store(rates_bar, index, f_bar)
+    store(rates_bar, count + index, g_bar)
+
+
+@part
+def _move_back(rest_bar, index, k, r_bar, speed_of_bar):  # type: ignore[no-untyped-def]
+    """`_motion` backwards."""
+    weight, share = (1.0 / k, 1.0) if index < STARTS else (0.5 / k, 0.5)
+    store(rest_bar, index + 1, load(rest_bar, index + 1) + fma(share, r_bar, weight * speed_of_bar))
+    store(rest_bar, index, load(rest_bar, index) + fma(1.0 - share, r_bar, (0.0 - weight) * speed_of_bar))
 
 
 @kernel
-def solve_adjoint(workspace, steps, moving):  # type: ignore[no-untyped-def]
-    """Carries the derivative of a number in the final u, u_bar, back to all that `solve` started from: u_bar in the first u, and bars.
+def solve_adjoint(workspace, steps, varying):  # type: ignore[no-untyped-def]
+    """Carries the derivative of a number in the final u, u_bar, back to all that `solve` started from: u_bar in the first u, and the other bars.
 
-    Takes u, history and lu as `solve` left them, and changes u. The entries of the first and last node mean nothing in u_bar and in bars[2:].
+    Takes u, history and lu as `solve` left them, and changes u. The entries of the first and last node mean nothing in u_bar and in bars[2:]. Without
+    `varying`, rest_bar and rates_bar are left as they are.
     """
-    nodes = workspace.mesh.shape[0]
+    nodes, last = workspace.mesh.shape[0], workspace.left.shape[0] - 1
     k = 0.5 / steps
+    for level in range(last + 1):
+        store(workspace.left_bar, level, broadcast(0.0))
+        store(workspace.right_bar, level, broadcast(0.0))
+        store(workspace.rest_bar, level, broadcast(0.0))
+    store(workspace.left_bar, last, load(workspace.u_bar, 0))  # the final u has the boundary values at its ends
+    store(workspace.right_bar, last, load(workspace.u_bar, nodes - 1))
     for row in range(3 * nodes):
         store(workspace.work, row, broadcast(0.0))
     for row in range(4 * nodes):
         store(workspace.bars, row, broadcast(0.0))
     for index in range(steps + STARTS // 2 - 1, -1, -1):
-        rest = 1.0 - _matrix_time(index, k)
-        if moving:
-            _factor(workspace, rest, k)
+        if varying:
+            _factor(workspace, index, k)
         _pull_back(workspace, index)
-        if moving:
-            _collect(workspace, rest, k)
-    if not moving:
-        _collect(workspace, 0.0, k)
+        if varying or index == 0:
+            _collect(workspace, index, k)

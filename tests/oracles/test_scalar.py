@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import mpmath
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from pybackdoor.ops.philox.reference import purpose_word
 from pybackdoor.oracles.scalar.down_and_out_put import log_ratio
 from pybackdoor.oracles.scalar.normal import distribution, interval, inverse_distribution, log_distribution, lower_tail, mills_ratio
 from pybackdoor.oracles.scalar.philox import philox4x32, uniform_pair
-from pybackdoor.oracles.scalar.put_mesh import fitted_drift, mesh_frame, mesh_node
 
 
 def relative(ours: float, truth: mpmath.mpf) -> float:
@@ -86,46 +83,3 @@ def test_philox_draws_what_the_op_draws() -> None:
     theirs = philox.uniforms(10, seed=seed, purpose=purpose, stream=stream).numpy()
     ours = [uniform_pair(np.uint64(block), np.uint64(stream), np.uint64(purpose_word(purpose)), np.uint64(seed)) for block in range(5)]
     assert np.array_equal(np.array(ours).ravel(), theirs)
-
-
-@pytest.mark.parametrize(
-    ("log_spot", "log_strike", "variance", "growth"),
-    [(0.6, 0.7, 0.16, 0.05), (2.3, 3.0, 5.0, 0.5), (0.001, 0.5, 5e-4, 0.5), (0.001, 0.02, 5e-4, 0.5), (0.5, 1e-9, 0.1, 0.0), (1.5, 0.2, 1e-4, 0.0)],
-)
-def test_mesh_increases_from_barrier_to_far_side_at_both_ends_of_time(log_spot: float, log_strike: float, variance: float, growth: float) -> None:
-    frame = mesh_frame(log_spot, log_strike, variance, growth)
-    end, ahead = np.array([mesh_node(row, 50, frame) for row in range(101)]).T
-    assert (np.diff(end) > 0).all()
-    assert (np.diff(end + ahead) > 0).all()
-    assert end[0] >= 0
-    assert ahead[0] == 0 or end[0] > 0
-    assert end[0] < log_spot < end[-1]
-    strike_followed = abs(log_strike - log_spot - growth + 0.5 * variance) < 4 * math.sqrt(variance)
-    if strike_followed and log_strike > 1e-3:
-        assert end[50] + ahead[50] == pytest.approx(log_strike, rel=1e-14)
-
-
-def test_mesh_derivatives_by_the_complex_step_are_those_of_the_mesh() -> None:
-    point = (0.02, 0.3, 4e-4, 0.15)  # drift of 7 deviations: a moving mesh
-    for direction in range(4):
-        moved = [number + (1e-30j if index == direction else 0j) for index, number in enumerate(point)]
-        frame = mesh_frame(*moved)
-        derivative = np.array([mesh_node(row, 20, frame) for row in range(41)]).imag * 1e30
-        sides = []
-        for sign in (1, -1):
-            frame = mesh_frame(*(number + (sign * 1e-6 * number if index == direction else 0.0) for index, number in enumerate(point)))
-            sides.append(np.array([mesh_node(row, 20, frame) for row in range(41)]))
-        assert derivative == pytest.approx((sides[0] - sides[1]) / (2e-6 * point[direction]), rel=1e-5, abs=1e-6 * np.abs(derivative).max())
-
-
-def test_fitted_drift_is_exact_for_the_asset_and_differentiated_rightly() -> None:
-    h0, h1, variance, growth = 0.03, 0.05, 0.2, 0.07
-    drift, *slopes = fitted_drift(h0, h1, variance, growth)
-    lo, up = (variance / h0 - drift) / (h0 + h1), (variance / h1 + drift) / (h0 + h1)
-    assert lo * math.expm1(-h0) + up * math.expm1(h1) == pytest.approx(growth, rel=1e-12)
-    arguments = [h0, h1, variance, growth]
-    for index, slope in enumerate(slopes):
-        up_arguments, down_arguments = list(arguments), list(arguments)
-        up_arguments[index] += 1e-6
-        down_arguments[index] -= 1e-6
-        assert slope == pytest.approx((fitted_drift(*up_arguments)[0] - fitted_drift(*down_arguments)[0]) / 2e-6, rel=1e-6)

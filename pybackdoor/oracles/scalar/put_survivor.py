@@ -1,10 +1,10 @@
 """One draw of the down-and-out put's payoff among terminal values that can pay, weighted with the survival of a Brownian bridge.
 
-In the coordinates of put_mesh.py the terminal value is x = log_spot + c + s z, z normal, and pays exp k - exp x for 0 < x < k, times the probability
-1 - exp(-2 log_spot x / w) that the bridge from log_spot to x stays above 0 (exact for constant coefficients; J. Beaglehole, P. Dybvig and G. Zhou,
-Financial Analysts Journal 53 (1997), 62-68). z is drawn from its distribution between a and b, where x is 0 and k, by inversion of a uniform number
-u, so that no draw is lost. Both factors vanish at their end: for fixed u the draw is a smooth function of all parameters, and its derivative is
-unbiased.
+In the coordinates of `down_and_out_put.to_scaled` the terminal value is x = log_spot + c + s z, z normal, and pays exp k - exp x for 0 < x < k,
+times the probability 1 - exp(-2 log_spot x / w) that the bridge from log_spot to x stays above 0 (exact for constant coefficients; J. Beaglehole,
+P. Dybvig and G. Zhou, Financial Analysts Journal 53 (1997), 62-68). z is drawn from its distribution between a and b, where x is 0 and k, by
+inversion of a uniform number u, so that no draw is lost. Both factors vanish at their end: for fixed u the draw is a smooth function of all
+parameters, and its derivative is unbiased.
 """
 
 from __future__ import annotations
