@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pybackdoor.oracles.compiled import kernel, piece
+from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.quads import broadcast, fma, load, quads, store
 
 
@@ -58,13 +58,14 @@ class Plane(NamedTuple):
 
 def plane(nx: int, ny: int, kept: int = 0) -> Plane:
     """Memory for one block of problems; `kept`: the steps that an adjoint will go back, or 0."""
-    along_x = (quads(nx) for _ in range(4))
-    along_y = (quads(ny) for _ in range(4))
-    whole = (quads(nx, ny) for _ in range(3))
-    return Plane(*along_x, *along_y, quads(kept + 1, nx, ny), quads(max(kept, 1), nx, ny), *whole, quads(3, ny), quads(5, ny))
+    x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
+    f, y_lo, y_up, y_mix = (quads(ny) for _ in range(4))
+    rate, half, pivot = (quads(nx, ny) for _ in range(3))
+    u, d2 = quads(kept + 1, nx, ny), quads(max(kept, 1), nx, ny)
+    return Plane(x_lo, x_up, x_mix, source, f, y_lo, y_up, y_mix, u, d2, rate, half, pivot, quads(3, ny), quads(5, ny))
 
 
-@piece
+@part
 def factor(plane, k):  # type: ignore[no-untyped-def]
     """Factors 1 - k A1 into `pivot` (the inverse of each pivot) and 1 - k A2 into `y_lu`: 1 / p, k lo / p and k up / p of each row."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
@@ -87,9 +88,9 @@ def factor(plane, k):  # type: ignore[no-untyped-def]
         store(plane.y_lu, 2 * ny + j, ahead)
 
 
-@piece
+@part
 def _along_y(plane, u, at, m, n):  # type: ignore[no-untyped-def]
-    """q times the difference of both y neighbours, and N u, of the x row that begins at `at`: into rows m and n of `rows`."""
+    """Q times the difference of both y neighbours, and N u, of the x row that begins at `at`: into rows m and n of `rows`."""
     ny, rows = plane.f.shape[0], plane.rows
     here = load(u, at)
     before = here
@@ -100,9 +101,9 @@ def _along_y(plane, u, at, m, n):  # type: ignore[no-untyped-def]
         before, here = here, after
 
 
-@piece
+@part
 def _first_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
-    """rate = dt (A u + b), and the elimination of (1 - k A1) d1 = rate into `half`; u from row `at`."""
+    """Rate = dt (A u + b), and the elimination of (1 - k A1) d1 = rate into `half`; u from row `at`."""
     nx, ny, u, rows = plane.x_lo.shape[0], plane.f.shape[0], plane.u, plane.rows
     for j in range(ny):
         store(plane.half, j, broadcast(0.0))
@@ -126,7 +127,7 @@ def _first_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
             store(plane.half, i * ny + j, load(plane.pivot, i * ny + j) * fma(below * f, load(plane.half, (i - 1) * ny + j), rate))
 
 
-@piece
+@part
 def _second_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
     """The elimination of (1 - k A1) e1 = rate + dt / 2 A0 d2 into `half`; d2 from row `at`."""
     nx, ny, rows, d2 = plane.x_lo.shape[0], plane.f.shape[0], plane.rows, plane.d2
@@ -146,7 +147,7 @@ def _second_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
             before, here = here, after
 
 
-@piece
+@part
 def _substitute(plane, i, k):  # type: ignore[no-untyped-def]
     """Row i of the solution along x, in place in `half`, from row i + 1."""
     ny, half = plane.f.shape[0], plane.half
@@ -155,7 +156,7 @@ def _substitute(plane, i, k):  # type: ignore[no-untyped-def]
         store(half, at + j, fma(load(plane.pivot, at + j) * (up * load(plane.f, j)), load(half, at + ny + j), load(half, at + j)))
 
 
-@piece
+@part
 def _along_four(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
     """(1 - k A2) y = half in the four x rows from node `at`; y, plus u from row `old` where `add` is 1, into `out`, which begins at row `new`."""
     ny, half, lu, rows, u = plane.f.shape[0], plane.half, plane.y_lu, plane.rows, plane.u
@@ -183,7 +184,7 @@ def _along_four(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
         store(out, new + at + 3 * ny + j, fma(add, load(u, old + at + 3 * ny + j), d))
 
 
-@piece
+@part
 def _along_one(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
     """`_along_four` for one x row."""
     ny, half, lu, rows = plane.f.shape[0], plane.half, plane.y_lu, plane.rows
@@ -197,7 +198,7 @@ def _along_one(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
         store(out, new + at + j, fma(add, load(plane.u, old + at + j), a))
 
 
-@piece
+@part
 def _finish_half(plane, k, old, out, new, add):  # type: ignore[no-untyped-def]
     """Substitution along x, and the solution along y; into `out`, which begins at row `new`."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
@@ -224,8 +225,10 @@ def solve(plane, plan):  # type: ignore[no-untyped-def]
             factored = k
         old = step * size if keep else 0
         new = old + size if keep else 0
-        _first_half(plane, old, dt, k)
-        _finish_half(plane, k, old, plane.u if damped else plane.d2, new if damped else old, 1.0 if damped else 0.0)
-        if not damped:
-            _second_half(plane, old, dt, k)
-            _finish_half(plane, k, old, plane.u, new, 1.0)
+        for half in range(1 if damped else 2):
+            if half == 0:
+                _first_half(plane, old, dt, k)
+            else:
+                _second_half(plane, old, dt, k)
+            ends = damped or half == 1
+            _finish_half(plane, k, old, plane.u if ends else plane.d2, new if ends else old, 1.0 if ends else 0.0)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pybackdoor.oracles.adi import factor
-from pybackdoor.oracles.compiled import kernel, piece
+from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.quads import broadcast, fma, load, quads, store
 
 
@@ -42,11 +42,11 @@ class Bars(NamedTuple):
 
 def bars(nx: int, ny: int) -> Bars:
     """Memory for the adjoint of one block."""
-    along_x = (quads(nx) for _ in range(4))
-    return Bars(quads(nx, ny), *along_x, quads(ny), quads(ny), quads(nx, ny), quads(16, ny + 2))
+    x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
+    return Bars(quads(nx, ny), x_lo, x_up, x_mix, source, quads(ny), quads(ny), quads(nx, ny), quads(14, ny + 2))
 
 
-@piece
+@part
 def _along_four(plane, rows):  # type: ignore[no-untyped-def]
     """(1 - k A2)^T on the first four of `rows`, in place."""
     ny, lu = plane.f.shape[0], plane.y_lu
@@ -78,13 +78,13 @@ def _along_four(plane, rows):  # type: ignore[no-untyped-def]
         lo = load(lu, ny + j)
 
 
-@piece
+@part
 def _change(plane, v, at, old):  # type: ignore[no-untyped-def]
     """Row `at` of v, less row `old` of u unless `old` is below 0."""
     return load(v, at) - load(plane.u, old) if old >= 0 else load(v, at)
 
 
-@piece
+@part
 def _add_y(plane, bars, weight, row_at, v, at, old):  # type: ignore[no-untyped-def]
     """To y_lo and y_up: weight times the numbers from `row_at` on in `rows`, times the y differences of `_change`."""
     here, left = _change(plane, v, at, old), broadcast(0.0)
@@ -97,7 +97,7 @@ def _add_y(plane, bars, weight, row_at, v, at, old):  # type: ignore[no-untyped-
         here, left = after, right
 
 
-@piece
+@part
 def _back_along_y(plane, bars, first, k, v, at, old):  # type: ignore[no-untyped-def]
     """The first four of `rows`, of x rows `first` ..., through (1 - k A2)^T, and on along x into `half`; what they give to y_lo and y_up."""
     nx, ny, rows, half, pivot = plane.x_lo.shape[0], plane.f.shape[0], bars.rows, plane.half, plane.pivot
@@ -110,7 +110,7 @@ def _back_along_y(plane, bars, first, k, v, at, old):  # type: ignore[no-untyped
             store(half, here + j, fma(share, load(half, here - ny + j), load(rows, row_at + j)))
 
 
-@piece
+@part
 def _take(plane, bars, first):  # type: ignore[no-untyped-def]
     """u_bar in the x rows `first` ... into the first four of `rows`; 0 past the last."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
@@ -120,9 +120,9 @@ def _take(plane, bars, first):  # type: ignore[no-untyped-def]
             store(bars.rows, row * (ny + 2) + 1 + j, load(bars.u_bar, i * ny + j))
 
 
-@piece
+@part
 def _take_mixed(plane, bars, first, dt):  # type: ignore[no-untyped-def]
-    """dt / 2 A0' r2 in the x rows `first` ... into the first four of `rows`; 0 past the last."""
+    """Dt / 2 A0' r2 in the x rows `first` ... into the first four of `rows`; 0 past the last."""
     nx, ny, rows = plane.x_lo.shape[0], plane.f.shape[0], bars.rows
     spare = 4 * (ny + 2) + 1
     for row in range(4):
@@ -139,7 +139,7 @@ def _take_mixed(plane, bars, first, dt):  # type: ignore[no-untyped-def]
                 store(rows, at + j, load(rows, spare + j - 1) - load(rows, spare + j + 1))
 
 
-@piece
+@part
 def _back_along_x(plane, to, k):  # type: ignore[no-untyped-def]
     """What `half` holds through the transposed elimination along x, into `to`."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
@@ -150,9 +150,9 @@ def _back_along_x(plane, to, k):  # type: ignore[no-untyped-def]
             store(to, at + j, load(plane.pivot, at + j) * fma(after, load(to, at + ny + j), load(plane.half, at + j)))
 
 
-@piece
+@part
 def _history_row(plane, bars, i, old, new, dt, k):  # type: ignore[no-untyped-def]
-    """dt u + k d1 and dt u + k e1 of x row i, into rows 4 to 6 and 7 to 9."""
+    """Dt u + k d1 and dt u + k e1 of x row i, into rows 4 to 6 and 7 to 9."""
     nx, ny, rows, u, d2 = plane.x_lo.shape[0], plane.f.shape[0], bars.rows, plane.u, plane.d2
     first, second = (4 + i % 3) * (ny + 2) + 1, (7 + i % 3) * (ny + 2) + 1
     if i > nx - 2:
@@ -173,7 +173,7 @@ def _history_row(plane, bars, i, old, new, dt, k):  # type: ignore[no-untyped-de
             d, d_left, e, e_left = d_after, d_right, e_after, e_right
 
 
-@piece
+@part
 def _add_x(plane, bars, i, dt):  # type: ignore[no-untyped-def]
     """What x row i gives to x_lo, x_up and source."""
     ny, rows = plane.f.shape[0], bars.rows
@@ -192,7 +192,7 @@ def _add_x(plane, bars, i, dt):  # type: ignore[no-untyped-def]
     store(bars.source, i, fma(dt, source, load(bars.source, i)))
 
 
-@piece
+@part
 def _add_mixed(plane, bars, i, at, dt):  # type: ignore[no-untyped-def]
     """What x row i gives to x_mix; u and d2 from row `at` on."""
     ny, rows, u, d2 = plane.f.shape[0], bars.rows, plane.u, plane.d2
@@ -210,7 +210,7 @@ def _add_mixed(plane, bars, i, at, dt):  # type: ignore[no-untyped-def]
     store(bars.x_mix, i, fma(dt, total, load(bars.x_mix, i)))
 
 
-@piece
+@part
 def _carry_back(plane, bars, i, dt):  # type: ignore[no-untyped-def]
     """Adds dt A' (r2 + s) to x row i of u_bar; r2 + s are rows of `rate`, and row i of it comes to lie in row 13."""
     ny, rows, rate = plane.f.shape[0], bars.rows, plane.rate
@@ -233,7 +233,7 @@ def _carry_back(plane, bars, i, dt):  # type: ignore[no-untyped-def]
         from_left, y_lo, y_up = y_up, from_right, load(plane.y_up, following)
 
 
-@piece
+@part
 def _collect(plane, bars, old, new, dt, k):  # type: ignore[no-untyped-def]
     """All x rows: `rate` = r2 + s, then what they give to the coefficients and to u_bar."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
@@ -251,7 +251,7 @@ def _collect(plane, bars, old, new, dt, k):  # type: ignore[no-untyped-def]
         _add_y(plane, bars, dt, 13 * (ny + 2) + 1, plane.u, old + i * ny, -1)
 
 
-@piece
+@part
 def _clear(array, first, last):  # type: ignore[no-untyped-def]
     for row in range(first, last):
         store(array, row, broadcast(0.0))
@@ -262,8 +262,8 @@ def solve_adjoint(plane, bars, plan):  # type: ignore[no-untyped-def]
     """Carries u_bar back through the plan; takes what `adi.solve` left in a plane that keeps every step."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
     size, factored = nx * ny, -1.0
-    for part in (bars.x_lo, bars.x_up, bars.x_mix, bars.source):
-        _clear(part, 0, nx)
+    for array in (bars.x_lo, bars.x_up, bars.x_mix, bars.source):
+        _clear(array, 0, nx)
     _clear(bars.y_lo, 0, ny)
     _clear(bars.y_up, 0, ny)
     for array in (plane.half, plane.rate, bars.r2):
@@ -279,16 +279,12 @@ def solve_adjoint(plane, bars, plan):  # type: ignore[no-untyped-def]
             _clear(bars.r2, 0, size)
             for j in range(size):
                 store(plane.d2, old + j, load(plane.u, new + j) - load(plane.u, old + j))
-        else:
+        for half in range(1 if damped else 0, 2):
             for first in range(1, nx - 1, 4):
-                _take(plane, bars, first)
-                _back_along_y(plane, bars, first, k, plane.u, new, old)
-            _back_along_x(plane, bars.r2, k)
-        for first in range(1, nx - 1, 4):
-            if damped:
-                _take(plane, bars, first)
-            else:
-                _take_mixed(plane, bars, first, dt)
-            _back_along_y(plane, bars, first, k, plane.d2, old, -1)
-        _back_along_x(plane, plane.half, k)
+                if damped or half == 0:
+                    _take(plane, bars, first)
+                else:
+                    _take_mixed(plane, bars, first, dt)
+                _back_along_y(plane, bars, first, k, plane.u if half == 0 else plane.d2, new if half == 0 else old, old if half == 0 else -1)
+            _back_along_x(plane, bars.r2 if half == 0 else plane.half, k)
         _collect(plane, bars, old, new, dt, k)

@@ -1,4 +1,4 @@
-"""Numba as the kernels here use it: four decorators, and a disk cache that a change in any kernel source renews."""
+"""Numba as the kernels here use it: three decorators, and a disk cache that a change in any kernel source renews."""
 
 from __future__ import annotations
 
@@ -23,11 +23,6 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 def scalar(function: Callable[..., Any]) -> Any:
     """A formula on numbers, compiled into the kernels that call it; a numba.cuda kernel may call it too."""
     return numba.njit(**_OPTIONS)(function)
-
-
-def piece(function: Callable[..., Any]) -> Any:
-    """A `scalar` that only kernels call, never Python: without the wrapper for Python, whose many arrays can take longer to compile than the rest."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -1,5 +1,5 @@
-"""Where the nodes of Heston's equation lie, time in units of the maturity: x = log(forward / strike) = width sinh(stretch s), -1 <= s <= 1, and variance
-v = unit (cosh(SPREAD z) - 1), 0 <= z <= 1.
+"""Where the nodes of Heston's equation lie, time in units of the maturity: x = log(forward / strike) = width sinh(stretch s), -1 <= s <= 1, and
+variance v = unit (cosh(SPREAD z) - 1), 0 <= z <= 1.
 
 Along x nodes are densest at the strike (s = 0), within what the log-price commonly moves, and end where the time value no longer matters. Along v
 they are evenly spaced in the volatility sqrt(v) near 0, and in log(v) far out.

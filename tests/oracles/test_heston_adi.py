@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -78,7 +80,7 @@ def test_second_order_and_fourth_by_extrapolation() -> None:
     carried = np.where(columns[0] > 0, points[:, 0].numpy() * np.exp(-dividend * maturity) - paid, 0.0)
     grids = [paid * solve_grid(columns, 24 * n + 1, 12 * n + 1, graded(6 * n, 4, damped=2), False)[0] + carried for n in (1, 2, 4, 8)]
     single = [np.median(np.abs(grid - exact)) for grid in grids]
-    combined = [np.median(np.abs(fine + (fine - coarse) / 3 - exact)) for coarse, fine in zip(grids, grids[1:], strict=False)]
+    combined = [np.median(np.abs(fine + (fine - coarse) / 3 - exact)) for coarse, fine in pairwise(grids)]
     assert np.log2(single[1] / single[3]) / 2 == pytest.approx(2, abs=0.2)
     assert combined[2] < single[3] / 20
     assert np.log2(combined[0] / combined[2]) / 2 > 2.5
