@@ -4,8 +4,8 @@ With w' the derivative in the outcome of a step, and T the transpose of an inver
 
     p = (1 - k A2)^T w',   r2 = (1 - k A1)^T p,   q = (1 - k A2)^T (dt / 2 A0' r2),   s = (1 - k A1)^T q,   w = w' + dt A' (r2 + s),
 
-and the coefficients receive the products of r2 + s with dt u, of r2 with dt / 2 d2 (through A0) and k e1, of s with k d1 (through A1), and of p with k
-e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 - k A2) e2 and d1 = (1 - k A2) d2, so u and d2 are all that is kept.
+and the coefficients receive the products of r2 + s with dt u, of r2 with dt / 2 d2 (through A0) and k e1, of s with k d1 (through A1), and of p
+with k e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 - k A2) e2 and d1 = (1 - k A2) d2, so u and d2 are all that is kept.
 A damping step is q = (1 - k A2)^T w' and what follows it, with r2 = 0.
 
 Cost: about 80 multiply-adds a node and step, and reading what was kept.
@@ -25,8 +25,8 @@ from pybackdoor.oracles.quads import broadcast, fma, load, quads, store
 class Bars(NamedTuple):
     """Derivatives of a number in the last u: the caller fills u_bar [nx, ny, QUAD], 0 in the first and last row.
 
-    They come out in u_bar (in the first u) and in the coefficients: x_lo, x_up, x_mix, source [nx, QUAD], y_lo, y_up [ny, QUAD]. What is missing is not
-    lost: sum(f f_bar) = sum(x_lo x_lo_bar + x_up x_up_bar + source source_bar), and y_mix is a matter of the mesh's shape alone.
+    They come out in u_bar (in the first u) and in the coefficients: x_lo, x_up, x_mix, source [nx, QUAD], y_lo, y_up [ny, QUAD]. What is missing
+    is not lost: sum(f f_bar) = sum(x_lo x_lo_bar + x_up x_up_bar + source source_bar), and y_mix is a matter of the mesh's shape alone.
     """
 
     u_bar: np.ndarray

@@ -37,8 +37,8 @@ _ACCURACY = {
 class HestonADI(BatchedOracle):
     """Price in currency units with all ten derivatives, the exact ones of the discrete price: its adjoint, the moving mesh included.
 
-    Craig-Sneyd steps, four groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike and
-    variance 0 that follows the parameters (heston_mesh.py), read by a quintic in price and variance; twice, the second time on half as many cells
+    Craig-Sneyd steps, four groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike
+    and variance 0 that follows the parameters (heston_mesh.py), read by a quintic in price and variance; twice, the second time on half as many cells
     and steps, and the two combined to cancel the leading error. Scaling in money and time and put-call parity hold to rounding.
 
     level: "fast" 53 x 27 nodes and 50 steps, "standard" 101 x 51 and 98, "high" 201 x 101 and 194. Errors against the semi-closed price, spots and
@@ -46,7 +46,7 @@ class HestonADI(BatchedOracle):
     5e-3 (high); gradients in the unit cube 6e-3, 4e-2, 4; 5e-4, 6e-3, 1.2; 5e-5, 8e-4, 0.14. In the domain's corners the median is a third of that;
     the largest errors, 1.4, 0.5 and 0.15, are where vol is 2, reversion .1 and correlation +-.95 over five years.
 
-    Feller's condition need not hold. Maturities below 1e-8 years are the payoff. Each thread keeps all steps for a gradient: 20, 70 or 530 MB.
+    Feller's condition need not hold. Maturities below 1e-8 years are the payoff. Each thread keeps all steps for a gradient: 5, 33 or 250 MB.
     Raises InputError on an unknown level.
     """
 
