@@ -11,12 +11,12 @@ import numpy as np
 def graded(steps: int, groups: int, *, damped: int) -> np.ndarray:
     """A plan [n, 3] over 0 <= t <= 1 whose steps are twice as long from group to group, `steps` in each.
 
-    The first `damped` steps are each replaced by two damping ones of half the length, which smooth kinks in the data. Their
-    number should not grow with `steps`: their own error is of first order. The solution of a problem with a kink changes as sqrt(t) at first, so short steps come
-    first.
+    The first `damped` steps are each replaced by two damping ones of half the length, which smooth kinks in the data. Their number should not
+    grow with `steps`: their own error is of first order. The solution of a problem with a kink changes as sqrt(t) at first, so short steps
+    come first.
 
-    >>> graded(1, 2, damped=1).tolist()
-    [[0.16666666666666666, 0.16666666666666666, 1.0], [0.16666666666666666, 0.16666666666666666, 1.0], [0.6666666666666666, 0.3333333333333333, 0.0]]
+    >>> graded(2, 1, damped=1).tolist()
+    [[0.25, 0.25, 1.0], [0.25, 0.25, 1.0], [0.5, 0.25, 0.0]]
     """
     lengths = np.repeat(2.0 ** np.arange(groups), steps)
     lengths /= lengths.sum()

@@ -2,11 +2,11 @@
 
 n = 2^m cells a side and p at their corners: the flow across the face between two neighbouring nodes is a there times their difference, so that the
 equations are sum over four neighbours of a (p - p') = b, b = f h^2 the source in a node's cell. Second order for smooth a. Cycles of red-black
-Gauss-Seidel sweeps on grids of n, n/2 ... 2 cells, the coarse a given by the caller like the fine one, bilinear interpolation and its transpose (A. Brandt,
-Mathematics of Computation 31 (1977), 333-390). The matrix is symmetric: an adjoint is one more solution, from another b.
+Gauss-Seidel sweeps on grids of n, n/2 ... 2 cells, the coarse a given by the caller like the fine one, bilinear interpolation and its transpose (A.
+Brandt, Mathematics of Computation 31 (1977), 333-390). The matrix is symmetric: an adjoint is one more solution, from another b.
 
-Grids lie one after another, finest first, each [n + 1, n + 1] rows of QUAD (see quads.py), boundary included. The number of cycles is fixed, so that no
-problem's bits depend on its neighbours. Cost: about 60 multiply-adds a node of the finest grid and cycle.
+Grids lie one after another, finest first, each [n + 1, n + 1] rows of QUAD (see quads.py), boundary included. The number of cycles is fixed, so that
+no problem's bits depend on its neighbours. Cost: about 60 multiply-adds a node of the finest grid and cycle.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _sweep(grids, first, n):  # type: ignore[no-untyped-def]
 
 @part
 def _residual(grids, first, n):  # type: ignore[no-untyped-def]
-    """r = b - A p."""
+    """What is left: r = b - A p."""
     p, across, along = grids.p, grids.across, grids.along
     side = n + 1
     for i in range(1, n):
@@ -86,7 +86,7 @@ def _residual(grids, first, n):  # type: ignore[no-untyped-def]
 
 @part
 def _to_coarse(grids, first, n, coarse):  # type: ignore[no-untyped-def]
-    """b of the grid of n / 2 cells that begins at row `coarse`, from r; p = 0 there."""
+    """Carries r to b of the grid of n / 2 cells that begins at row `coarse`; p = 0 there."""
     side, coarse_side, r = n + 1, n // 2 + 1, grids.r
     for i in range(1, n // 2):
         for j in range(1, n // 2):
@@ -124,7 +124,7 @@ def _invert(grids, first, n):  # type: ignore[no-untyped-def]
 
 @kernel
 def solve(grids, cells, cycles):  # type: ignore[no-untyped-def]
-    """p on the finest grid from 0, by so many cycles; r = b - A p there."""
+    """Finds p on the finest grid, from 0 by so many cycles; r = b - A p there."""
     first, n = 0, cells
     while n >= 2:
         _invert(grids, first, n)
