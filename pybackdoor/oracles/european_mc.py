@@ -21,7 +21,8 @@ class EuropeanMonteCarlo(MonteCarloOracle):
     """Price in currency units, with its standard error and all six derivatives, unbiased for any number of paths.
 
     log S is carried over `steps` equal steps (exact for any number), drawn around the terminal value that matters most to the payoff
-    (scalar/importance.py), so that standard errors are relative to the price also far out of the money. draws: "sobol" or "philox"; see `Draws` and `MonteCarloOracle`.
+    (scalar/importance.py), so that standard errors are relative to the price also far out of the money. draws: "sobol" or "philox"; see `Draws` and
+    `MonteCarloOracle`.
     Derivatives are pathwise: that of (S - K)+ is 1 above the strike. Maturity 0 is the payoff.
     """
 

@@ -6,8 +6,8 @@ first 64 dimensions of new-joe-kuo-6 (S. Joe and F. Y. Kuo, "Constructing Sobol 
 Scientific Computing 30 (2008), 2635-2654; https://web.maths.unsw.edu.au/~fkuo/sobol).
 
 A scrambled copy multiplies the digits by a random lower triangular matrix and adds a random number digit by digit (J. Matousek, "On the
-L2-discrepancy for anchored boxes", Journal of Complexity 14 (1998), 527-556): every point is uniform, the points stay a digital net, and independent copies are
-independent unbiased estimates.
+L2-discrepancy for anchored boxes", Journal of Complexity 14 (1998), 527-556): every point is uniform, the points stay a digital net, and independent
+copies are independent unbiased estimates.
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""European call on the average of several assets by quasi-Monte Carlo, Black-Scholes-Merton with one correlation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pybackdoor.errors import InputError
+from pybackdoor.oracles import assets as several
+from pybackdoor.oracles.asset_paths import (
+    BENT,
+    CHANCE,
+    FACTOR,
+    GAIN,
+    HIGH,
+    LEVEL,
+    MOST,
+    MOVED,
+    PAID,
+    RADIUS,
+    ROWS,
+    START,
+    WEIGHT,
+    WIDENED,
+    assemble,
+    levels,
+    lines,
+)
+from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
+from pybackdoor.oracles.scalar.threshold import threshold
+from pybackdoor.oracles.scalar.vmath import exp, normal
+
+_NEWTON = 6
+
+
+class BasketCall(MonteCarloOracle):
+    """max((S_1 + .. + S_d) / d - K, 0) at maturity, d = 2 .. 5: its price in currency units, with standard error and all 3 d + 4 derivatives.
+
+    The basket rises with the common factor xi (assets.py): it is exercised beyond one threshold, found by Newton's method on every path, and the
+    integral over xi is one normal tail an asset. What is left are d - 1 dimensions and smooth; at the threshold nothing is paid, so that its own
+    derivative does not matter. draws: "sobol" or "philox"; see `Draws` and `MonteCarloOracle`. Maturity 0 is the payoff. Raises InputError
+    when `assets` is not 2 .. 5.
+
+    >>> BasketCall(2).values([[100.0, 100.0, 100.0, 0.2, 0.2, 0.9999, 1.0, 0.0, 0.0, 0.0]], strict=False)  # nearly one asset: 7.9656
+    tensor([7.9654], dtype=torch.float64)
+    """
+
+    method = "quasi-Monte Carlo, the common factor integrated"
+    gradient_cost = 0.1
+
+    def __init__(self, assets: int = 3, *, paths: int = 8192, seed: int = 0, draws: str = "sobol") -> None:
+        if assets not in several.WORDS:
+            raise InputError(f"basket_call: {assets} assets; 2 to {MOST} are needed")
+        self.assets, self.name = assets, f"basket_call_{several.WORDS[assets]}_mc"
+        self.domain, self.conditions = several.domain(assets), several.conditions(assets)
+        super().__init__(paths=paths, dimensions=assets - 1, seed=seed, draws=draws)
+
+    def _with_paths(self, paths: int) -> BasketCall:
+        return BasketCall(self.assets, paths=paths, seed=self.seed, draws=self.draws.method)
+
+    def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
+        return self._estimate(_price, points, gradient, several.plane(self.assets))
+
+
+BASKET_CALL_TWO, BASKET_CALL_THREE, BASKET_CALL_FIVE = (BasketCall(assets) for assets in (2, 3, 5))
+
+
+@kernel
+def _price(points, normals, answers, plane):  # type: ignore[no-untyped-def]
+    """Value and derivatives on one copy of the draws: normals [d - 1, paths], answers [n, 1 or 3 d + 5], plane [d - 1, d]."""
+    w = cache_lines(ROWS * BLOCK)
+    d = plane.shape[1]
+    centre, spread, slope = np.empty(d), np.empty(d), np.empty(d)
+    for row in range(points.shape[0]):
+        wide = lines(points[row], 1.0 / d, centre, spread, slope)
+        w[:] = 0.0
+        for first in range(0, normals.shape[1], BLOCK):
+            levels(w, normals, plane, first, centre, spread, wide)
+            threshold(w, LEVEL, START, HIGH, slope, _NEWTON)
+            _add(w, d, slope, answers.shape[1] > 1)
+        assemble(points[row], w, spread, wide, normals.shape[1], answers[row])
+
+
+@scalar
+def _add(w, d, slope, slopes):  # type: ignore[no-untyped-def]
+    """Adds what every asset pays over K, that times Y_i and its derivative in slope_i, and the chance of exercise."""
+    for asset in range(d):
+        c = slope[asset]
+        level, y = LEVEL + asset * BLOCK, FACTOR + asset * BLOCK
+        paid, moved, bent = PAID + asset * BLOCK, MOVED + asset * BLOCK, BENT + asset * BLOCK
+        for i in range(BLOCK):
+            tail, there = normal(c - w[START + i])
+            size = w[WEIGHT + i] * exp(w[level + i] + 0.5 * c * c)
+            part = size * tail
+            w[paid + i] += part
+            w[GAIN + i] += part
+            if slopes:
+                w[moved + i] += part * w[y + i]
+                w[bent + i] += c * part + size * there
+    for i in range(BLOCK):
+        chance = w[WEIGHT + i] * normal(-w[START + i])[0]
+        w[CHANCE + i] += chance
+        w[WIDENED + i] += w[RADIUS + i] * (w[GAIN + i] - chance)
