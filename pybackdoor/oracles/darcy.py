@@ -65,6 +65,7 @@ class DarcyFlow(BatchedOracle):
             raise InputError(f"oracle {self.name}: output is {output!r}; one of {', '.join(OUTPUTS)} is needed")
         self.output = output
         self.accuracy = _ACCURACY[output][level]
+        self.cells = LEVELS[level]
 
     def coarser(self) -> Oracle | None:
         """The level below."""
@@ -77,7 +78,7 @@ class DarcyFlow(BatchedOracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count = len(points)
         padded = points[np.minimum(np.arange(-(-count // QUAD) * QUAD), count - 1)].T  # the last point again, to fill its block
-        cells = LEVELS[self.level]
+        cells = self.cells
         results, status = np.empty((10 if gradient else 1, padded.shape[1])), np.empty(padded.shape[1], dtype=np.int64)
 
         def work(start: int, stop: int) -> None:

@@ -61,6 +61,7 @@ class HestonADI(BatchedOracle):
     def __init__(self, level: str = "standard") -> None:
         self.level = check_level(self.name, level, LEVELS)
         self.accuracy = _ACCURACY[level]
+        self.grid = LEVELS[level]
 
     def coarser(self) -> Oracle | None:
         """The level below."""
@@ -74,7 +75,7 @@ class HestonADI(BatchedOracle):
         count = len(points)
         padded = points.T[:, np.minimum(np.arange(-(-count // QUAD) * QUAD), count - 1)]  # the last point again, to fill its block
         columns, results = scaled(padded), np.empty((7 if gradient else 1, padded.shape[1]))
-        nx, ny, steps = LEVELS[self.level]
+        nx, ny, steps = self.grid
         plan, coarse = (graded(steps // part, _GROUPS, damped=_DAMPED) for part in (1, 2))
 
         def work(start: int, stop: int) -> None:

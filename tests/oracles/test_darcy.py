@@ -20,7 +20,7 @@ MEAN = float((8 / (np.pi * ODD) ** 4 * (1 - np.tanh(np.pi * ODD / 2) / (np.pi * 
 
 @pytest.mark.parametrize(("level", "error"), [("fast", 3e-5), ("standard", 3e-6), ("high", 2e-8)])
 def test_even_permeability_is_a_series(level: str, error: float) -> None:
-    assert MEAN == pytest.approx(0.1405770150 / 4, abs=1e-10)
+    assert abs(MEAN - 0.1405770150 / 4) < 1e-10
     nothing = [[0.0] * 9]
     assert DarcyFlow(level).values(nothing).item() == pytest.approx(MEAN, abs=error)
     assert DarcyFlow(level, output="centre").values(nothing).item() == pytest.approx(CENTRE, abs=2 * error)
