@@ -53,6 +53,8 @@ class Oracle(ABC):
             raise InputError(f"oracle {self.name}: errors is {errors!r}; 'raise', 'nan' or None is needed")
         title = f"oracle {self.name}"
         points = as_points(x, self.domain.dimension, title, columns=self.domain.names, finite=False)
+        if self._all_fit(points, inside=strict):
+            return self._evaluate(points, gradient)
         if errors != "nan":
             check_finite(points, title, columns=self.domain.names)
         status = self._unfit(points, refuse=errors == "raise" or (errors is None and strict))
@@ -73,6 +75,16 @@ class Oracle(ABC):
         A check waits for the device that the points lie on; this does not.
         """
         return self._evaluate(x, gradient)
+
+    def _all_fit(self, points: torch.Tensor, *, inside: bool) -> bool:
+        """Whether every row is finite, meets the conditions and (with `inside`) is in the domain: told from the features' ranges where it can be."""
+        if points.shape[0] == 0:
+            return True
+        ends = torch.stack(torch.aminmax(points, dim=0))  # [2, d]; NaN where a column has one
+        if not bool(torch.isfinite(ends).all()) or (inside and not bool(self.domain.contains(ends).all())):
+            return False
+        rows, corners = (dict(zip(self.domain.names, x.unbind(dim=1), strict=True)) for x in (points, ends))
+        return all(bool(condition.holds(corners if condition.interval else rows).all()) for condition in self.conditions)
 
     def _unfit(self, points: torch.Tensor, *, refuse: bool) -> torch.Tensor:
         """Status [N], int64: BAD_INPUT where a feature is not finite or a condition does not hold; with `refuse` InputError on the latter."""
