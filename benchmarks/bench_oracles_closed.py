@@ -1,10 +1,12 @@
-"""Closed and semi-closed prices: ours, value alone and with the whole gradient, against QuantLib's values from Python, one pinned core.
+"""Closed and semi-closed prices: ours, value alone and with the whole gradient, against QuantLib and FinancePy, values alone, one pinned core.
 
     python -m pytest benchmarks/bench_oracles_closed.py --benchmark-json=closed.json      (on a crowded machine: --benchmark-timer=time.process_time)
+    python -m benchmarks.report closed.json
 
-extra_info: `prices_per_second` of the best round; `median_error` and `largest_error` in spot units over ERRORS points of the domain (whole days of
-maturity, as QuantLib takes them), against 50-digit arithmetic for Black-Scholes, QdFp's high-precision scheme for American puts, and for the others
-our highest level, which the tests hold to 20-digit quadrature. QuantLib gives no gradient in these calls.
+extra_info: `per_second` of the best round; `median_error` and `largest_error` in spot units over ERRORS points of the domain (whole days of maturity,
+as QuantLib takes them; no rebate, as FinancePy has none), against 50-digit arithmetic for Black-Scholes, QdFp's high-precision scheme for American
+puts, and for the others our highest level, which the tests hold to 20-digit quadrature. `failed`: prices that are no number. FinancePy's formulas are
+called on whole columns where it compiles them so, QuantLib row by row as its Python users do it; neither gives a gradient in these calls.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ OURS = {
     ("cev", "closed"): oracle("cev_put"),
     ("max_call", "closed"): oracle("max_call_two"),
 }
-PEERS = {
+QUANTLIB = {
     ("european", "analytic"): peer.european_puts,
     ("barrier", "analytic"): partial(peer.barriers, kind=KIND),
     ("american", "QdFp fast"): lambda x: peer.american_puts(x, ql.QdFpAmericanEngine.fastScheme()),
@@ -49,6 +51,13 @@ PEERS = {
     ("heston", "adaptive 1e-8"): partial(peer.heston_puts, order=None),
     ("cev", "analytic"): peer.cev_puts,
     ("max_call", "Stulz"): peer.max_calls,
+}
+FINANCEPY = {
+    ("european", "FinancePy analytic"): "european_puts",
+    ("barrier", "FinancePy analytic"): "barriers",
+    ("american", "FinancePy Bjerksund-Stensland"): "american_puts",
+    ("american", "FinancePy tree 400 a year"): "american_trees",
+    ("heston", "FinancePy Lewis"): "heston_puts",
 }
 
 
@@ -61,6 +70,7 @@ def points(group: str, count: int) -> torch.Tensor:
     x[:, maturity] = (x[:, maturity] * peer.DAYS).round().clamp(min=8) / peer.DAYS
     if group == "barrier":
         x[:, 2] = torch.minimum(x[:, 2], 0.99 * x[:, 0])
+        x[:, 3] = 0.0
     if group == "american":
         x[:, 4] = x[:, 4].clamp(min=1e-3)
     if group == "cev":
@@ -83,11 +93,13 @@ def truth(group: str) -> torch.Tensor:
 
 
 def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
-    error = (prices - truth(group)).abs()
+    usable = torch.isfinite(prices)
+    error = (prices - truth(group)).abs().where(usable, torch.zeros(()).double())
     benchmark.extra_info.update(
-        prices_per_second=count / benchmark.stats.stats.min,
-        median_error=float(error.median()),
+        per_second=count / benchmark.stats.stats.min,
+        median_error=float(error[usable].median()),
         largest_error=float(error.max()),
+        failed=int((~usable).sum()),
         worst_point=points(group, ERRORS)[error.argmax()].tolist(),
     )
 
@@ -105,10 +117,27 @@ def test_ours(benchmark, group, level, gradient):
     note(benchmark, len(x), prices, group)
 
 
-@pytest.mark.parametrize(("group", "engine"), PEERS, ids=["-".join(key) for key in PEERS])
+@pytest.mark.parametrize(("group", "engine"), FINANCEPY, ids=["-".join(key) for key in FINANCEPY])
+def test_financepy(benchmark, group, engine):
+    pytest.importorskip("financepy", reason="FinancePy (the bench extra) is not installed")
+    from benchmarks import financepy_prices
+
+    benchmark.group = group
+    price = getattr(financepy_prices, FINANCEPY[group, engine])
+    price = partial(price, kind=KIND) if group == "barrier" else price
+    x = points(group, BATCH[group] if group in ("european", "barrier") else ERRORS)
+    price(x)
+    benchmark.pedantic(price, (x,), rounds=5, iterations=1)
+    prices = price(points(group, ERRORS))
+    usable = torch.isfinite(prices)
+    assert (prices - truth(group))[usable].abs().median() < 0.1
+    note(benchmark, len(x), prices, group)
+
+
+@pytest.mark.parametrize(("group", "engine"), QUANTLIB, ids=["-".join(key) for key in QUANTLIB])
 def test_quantlib(benchmark, group, engine):
     benchmark.group = group
-    price, x = PEERS[group, engine], points(group, ERRORS)
+    price, x = QUANTLIB[group, engine], points(group, ERRORS)
     prices = price(x)
     benchmark.pedantic(price, (x,), rounds=5, iterations=1)
     assert (prices - truth(group)).abs().median() < 1e-3

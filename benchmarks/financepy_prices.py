@@ -41,6 +41,11 @@ def american_puts(points: torch.Tensor, steps: int = 0) -> torch.Tensor:
     return torch.from_numpy(prices)
 
 
+def american_trees(points: torch.Tensor) -> torch.Tensor:
+    """American puts on a tree of 400 steps a year."""
+    return american_puts(points, steps=400)
+
+
 def heston_puts(points: torch.Tensor) -> torch.Tensor:
     """Prices at rows of `heston.NAMES` by its formula of Lewis with adaptive quadrature: calls, and parity."""
     prices = []
