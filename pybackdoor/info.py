@@ -8,7 +8,7 @@ import platform
 from importlib import metadata
 from typing import Any
 
-from pybackdoor import __version__
+from pybackdoor import __version__, gpu
 from pybackdoor.settings import instruction_set, threads
 
 PACKAGES = ("torch", "numpy", "scipy", "numba", "pyarrow", "safetensors", "onnx", "onnxruntime", "matplotlib")
@@ -29,8 +29,9 @@ def versions() -> dict[str, str]:
 def collect() -> dict[str, Any]:
     """Everything `pybackdoor info` prints, as plain data.
 
-    "versions"; "threads"; "cores"; "instruction_set": of the native kernels; "gpu": name and memory of each CUDA device, or why there is none;
-    "backends": {op: {device: {"serves": name, "others": {name: why not, or null}}}}.
+    "versions"; "threads"; "cores"; "instruction_set": of the native kernels; "gpu": a line for each CUDA device, or why there is none; "driver";
+    "cuda_module": what it holds machine code for, or why it cannot be loaded; "triton": its version, or that it is missing;
+    "backends": {op: {device: {"serves": name, "others": {name: why not, or null}}}}; "order": {op: where the order of its backends on a GPU is from}.
     """
     import torch
 
@@ -40,8 +41,12 @@ def collect() -> dict[str, Any]:
         "threads": threads(),
         "cores": os.cpu_count(),
         "instruction_set": _instruction_set(),
-        "gpu": _gpus(),
+        "gpu": gpu.devices(),
+        "driver": gpu.driver(),
+        "cuda_module": gpu.cuda_module(),
+        "triton": gpu.triton(),
         "backends": {op: {device: _backends(op, device) for device in devices} for op in OPS},
+        "order": {op: gpu.order(op) for op in OPS},
     }
 
 
@@ -52,19 +57,6 @@ def _instruction_set() -> str:
         return f"none: the native module is not built ({error})"
     available = native.instruction_sets()  # widest first
     return f"{instruction_set() or available[0]} (this processor: {', '.join(available)})"
-
-
-def _gpus() -> list[str] | str:
-    import torch
-
-    if torch.version.cuda is None:
-        return f"none: torch {torch.__version__} is built without CUDA"
-    if not torch.cuda.is_available():
-        return f"none: torch is built for CUDA {torch.version.cuda}, but finds no device or driver"
-    return [
-        f"{torch.cuda.get_device_name(index)}, {torch.cuda.get_device_properties(index).total_memory / 2**30:.0f} GiB"
-        for index in range(torch.cuda.device_count())
-    ]
 
 
 def _backends(op: str, device: str) -> dict[str, Any]:

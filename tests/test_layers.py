@@ -36,6 +36,7 @@ LAYERS = {
     "report": 6,
     "bench": 6,
     "info": 6,
+    "gpu": 6,
     "__main__": 6,
 }
 BETWEEN_SIBLINGS = {("data", "oracles")}  # what is sampled needs the protocol of what samples it

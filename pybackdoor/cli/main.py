@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 
 from pybackdoor import __version__
 from pybackdoor.cli.audit import Audit
+from pybackdoor.cli.bench import Bench
 from pybackdoor.cli.demo import Demo
 from pybackdoor.cli.info import Info
 from pybackdoor.cli.learn import Learn
@@ -39,6 +40,7 @@ COMMANDS: dict[str, type[Command]] = {
     "audit": Audit,
     "repair": Repair,
     "learn": Learn,
+    "bench": Bench,
     "oracles": Oracles,
     "info": Info,
 }

@@ -46,7 +46,6 @@ PRECISIONS = ("float32", "float64")
 MOST_STEPS = 2**24  # backends count steps in float32
 
 
-@staged("ascent")
 def ascend(
     network: Network,
     starts: Any,
@@ -97,6 +96,7 @@ def ascend(
     return ascents if out is None else out
 
 
+@staged("ascent")
 def solve(problem: AscentProblem, backend: str = "auto") -> Ascents:
     """`ascend` for a problem that the caller knows to be right: nothing is checked, because a check waits for the device that the seeds lie on."""
     networks = (problem.network,) if problem.second is None else (problem.network, problem.second)
