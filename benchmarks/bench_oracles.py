@@ -1,10 +1,12 @@
 """All benchmarks of the oracles in one run: every `bench_oracles_*.py` beside this file.
 
-    python -m pytest benchmarks/bench_oracles.py --benchmark-json=oracles.json    (on a crowded machine: --benchmark-timer=time.process_time)
+    python -m pytest benchmarks/bench_oracles.py --benchmark-json=oracles.json
     python -m benchmarks.report oracles.json
 
-The report has rates, ratios to ours, and median and largest errors side by side. Each module can be run alone as well; see there for what is compared.
-A name that two modules share is kept apart by the module's own.
+On a crowded machine add --benchmark-timer=time.process_time.
+
+The report has rates, ratios to ours, and median and largest errors side by side. Each module can be run alone as well; see there for what is
+compared. A name that two modules share is kept apart by the module's own.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python -m pytest benchmarks/bench_oracles_closed.py --benchmark-json=closed.json      (on a crowded machine: --benchmark-timer=time.process_time)
     python -m benchmarks.report closed.json
 
-extra_info: `per_second` of the best round; `median_error` and `largest_error` in spot units over ERRORS points of the domain (whole days of maturity,
-as QuantLib takes them; no rebate, as FinancePy has none), against 50-digit arithmetic for Black-Scholes, QdFp's high-precision scheme for American
+extra_info: `prices_per_second` of the best round; `median_error` and `largest_error` in spot units over ERRORS points of the domain (whole days of
+maturity, as QuantLib takes them; no rebate, as FinancePy has none), against 50-digit arithmetic for Black-Scholes, QdFp's best scheme for American
 puts, and for the others our highest level, which the tests hold to 20-digit quadrature. `failed`: prices that are no number. FinancePy's formulas are
 called on whole columns where it compiles them so, QuantLib row by row as its Python users do it; neither gives a gradient in these calls.
 """
@@ -96,7 +96,7 @@ def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
     usable = torch.isfinite(prices)
     error = (prices - truth(group)).abs().where(usable, torch.zeros(()).double())
     benchmark.extra_info.update(
-        per_second=count / benchmark.stats.stats.min,
+        prices_per_second=count / benchmark.stats.stats.min,
         median_error=float(error[usable].median()),
         largest_error=float(error.max()),
         failed=int((~usable).sum()),

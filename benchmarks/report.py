@@ -1,7 +1,7 @@
 """Prints what a benchmark file says: `python -m benchmarks.report FILE.json [FILE.json ...]`.
 
 Each group is one computation; each row gives its best time, how many times longer that is than ours, and the share of the core's arithmetic peak.
-Rows that price points (extra_info `per_second`) give their rate, how many times slower than our first that is, and their median and largest error.
+Rows that price points (extra_info `prices_per_second`) give their rate, how many times slower than our first that is, and their errors.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+RATE = "prices_per_second"
 
 
 def rows(report: dict[str, Any]) -> Iterator[str]:
@@ -22,7 +24,7 @@ def rows(report: dict[str, Any]) -> Iterator[str]:
         groups.setdefault(benchmark["group"] or "", []).append(benchmark)
     for group, members in groups.items():
         yield f"\n{group}"
-        if any("per_second" in member.get("extra_info", {}) for member in members):
+        if any(RATE in member.get("extra_info", {}) for member in members):
             yield from rates(members)
             continue
         ours = next((member["stats"]["min"] for member in members if "ours" in member["name"]), members[0]["stats"]["min"])
@@ -36,14 +38,14 @@ def rows(report: dict[str, Any]) -> Iterator[str]:
 
 def rates(members: list[dict[str, Any]]) -> Iterator[str]:
     """The lines of a group of priced points, fastest first."""
-    priced = [member for member in members if "per_second" in member.get("extra_info", {})]
-    ours = next((member["extra_info"]["per_second"] for member in priced if "ours" in member["name"]), priced[0]["extra_info"]["per_second"])
+    priced = [member for member in members if RATE in member.get("extra_info", {})]
+    ours = next((member["extra_info"][RATE] for member in priced if "ours" in member["name"]), priced[0]["extra_info"][RATE])
     yield f"  {'':<44}{'a second':>12}{'ours / it':>11}{'median error':>14}{'largest':>10}"
-    for member in sorted(priced, key=lambda member: -member["extra_info"]["per_second"]):
+    for member in sorted(priced, key=lambda member: -member["extra_info"][RATE]):
         facts = member["extra_info"]
         errors = "".join(f"{facts[key]:>{width}.1e}" if key in facts else " " * width for key, width in (("median_error", 14), ("largest_error", 10)))
         failed = f"  {facts['failed']} failed" if facts.get("failed") else ""
-        yield f"  {title(member):<44}{facts['per_second']:>12,.0f}{ours / facts['per_second']:>11.3g}{errors}{failed}"
+        yield f"  {title(member):<44}{facts[RATE]:>12,.0f}{ours / facts[RATE]:>11.3g}{errors}{failed}"
 
 
 def title(member: dict[str, Any]) -> str:
