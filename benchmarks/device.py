@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.device_stages import ROOT, STAGES, append, bench_modules
 from benchmarks.device_table import read, table
 
-SHARES = {"environment": 0.05, "build": 0.3, "tests": 0.4, "calibrate": 0.05, "loss": 0.1, "sanitize": 1.0}  # most of what is left; the rest: even
+SHARES = {"environment": 0.05, "build": 0.5, "tests": 0.4, "calibrate": 0.05, "loss": 0.1, "sanitize": 1.0}  # most of what is left; the rest: even
 
 
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
