@@ -236,7 +236,7 @@ def _finish(w, rates, y):  # type: ignore[no-untyped-def]
         edge, time = w[EDGE + i], w[MATURITY + i]
         moving = 1.0 if edge < 0.0 else 0.0
         early = 0.0 if _never_early(rate, dividend) or maturity <= _SHORTEST else strike
-        w[OUT + 5 * LANES + i] -= moving * w[OUT + 2 * LANES + i] / w[RATE + i]
+        w[OUT + 5 * LANES + i] -= moving * w[OUT + 2 * LANES + i] / (w[RATE + i] if moving > 0.0 else 1.0)
         w[OUT + 6 * LANES + i] += moving * w[OUT + 2 * LANES + i] / (dividend if moving > 0.0 else 1.0)
         w[OUT + 2 * LANES + i] = by_strike + (early / strike * (w[OUT + i] - w[OUT + 1 * LANES + i]) if early > 0.0 else 0.0)
         w[OUT + i] = value + (early * w[OUT + i] if early > 0.0 else 0.0)

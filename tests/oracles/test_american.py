@@ -146,3 +146,15 @@ def test_bits_depend_neither_on_threads_nor_on_the_batch():
     assert torch.equal(again.gradients, whole.gradients)
     assert torch.equal(AmericanPut("fast").values(points), whole.values)
     assert AmericanPut().evaluate(torch.zeros(0, 6), gradient=True).gradients.shape == (0, 6)
+
+
+def test_a_call_without_dividends_at_a_negative_rate_has_a_gradient() -> None:
+    """As a put its rate is 0 and its dividend yield negative: a boundary whose limit does not move, divided by that rate all the same once."""
+    row = torch.tensor([[190.0, 70.0, 0.97, 4.36, -0.02, 0.0]], dtype=torch.float64)
+    gradient = AmericanCall("high").values_and_gradients(row)[1]
+    step = 1e-4
+    for feature in range(5):  # the last is a bound of what has one boundary
+        moved = torch.zeros(1, 6, dtype=torch.float64)
+        moved[0, feature] = step
+        up, down = (AmericanCall("high").values(row + sign * moved, strict=False) for sign in (1, -1))
+        assert float(gradient[0, feature]) == pytest.approx(float((up - down) / (2 * step)), rel=1e-3, abs=1e-3)

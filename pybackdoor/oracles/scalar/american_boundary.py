@@ -186,7 +186,7 @@ def _tangent_side(w, tangents):  # type: ignore[no-untyped-def]
         inverse = -1.0 / w[INFLOW + i]
         moving = 1.0 if w[EDGE + i] < 0.0 else 0.0
         outflow = (w[INFLOW + i] - w[DEFECT + i]) * moving
-        w[PARTIALS + 2 * LANES + i] -= outflow / w[RATE + i]
+        w[PARTIALS + 2 * LANES + i] -= outflow / (w[RATE + i] if moving > 0.0 else 1.0)
         w[PARTIALS + 3 * LANES + i] += outflow / (w[DIVIDEND + i] if moving > 0.0 else 1.0)
         for parameter in range(4):
             tangents[parameter, i] = w[PARTIALS + parameter * LANES + i] * inverse
