@@ -51,6 +51,8 @@ ORACLES = Registry(
         "barrier_up_out_put_pde": "pybackdoor.oracles.single_barriers_pde:UP_OUT_PUT",
         "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
         "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
+        "heston_call_mc": "pybackdoor.oracles.heston_mc:HestonCallMonteCarlo",
+        "heston_put_mc": "pybackdoor.oracles.heston_mc:HestonPutMonteCarlo",
         "asian_call_mc": "pybackdoor.oracles.asian:AsianCall",
         "asian_put_mc": "pybackdoor.oracles.asian:AsianPut",
         "max_call_two_mc": "pybackdoor.oracles.max_call:MAX_CALL_TWO",
