@@ -33,12 +33,12 @@ LINES = [
     for name in ("american_put", "barrier_down_out_put", "barrier_up_in_call", "cev_put", "european_put", "heston_put", "max_call_two")
     for feature in (("strike", "barrier") if name.startswith("barrier") else ("strike",))
 ]
-TOLERANCE = {"american": 2e-4, "heston": 1e-6, "cev": 1e-6}  # of the terms' size: of gradients; where it is not 1e-9
+TOLERANCE = {"cev": 1e-8}  # of the largest term; where it is not 1e-11
 CHECKED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def tolerance(name: str) -> float:
-    return TOLERANCE.get(name.partition("_")[0], 1e-9)
+    return TOLERANCE.get(name.partition("_")[0], 1e-11)
 
 
 def rows(made: Oracle, seed: int) -> torch.Tensor:
@@ -75,12 +75,6 @@ def test_a_price_in_another_unit_of_time(name: str, seed: int) -> None:
     """The price does not know it: T dV/dT = r dV/dr + q dV/dq + sigma dV/dsigma / 2, and the like."""
     made = oracle(name)
     x = rows(made, seed)
-    if name.startswith("american"):  # the derivatives in rate and dividend have a kink where they are equal, and at rate 0
-        names = made.domain.names
-        near = ((x[:, names.index("rate")] - x[:, names.index("dividend")]).abs() < 5e-3) | (x[:, names.index("rate")].abs() < 5e-3)
-        x = x[~near]
-        if not len(x):
-            return
     value, gradient = made.values_and_gradients(x)
     parts = [power * x[:, made.domain.names.index(f)] * gradient[:, made.domain.names.index(f)] for f, power in CLOCKS[name].items()]
     holds(parts, torch.zeros_like(value), x[:, 0], name)
