@@ -3,8 +3,8 @@
     python -m pytest benchmarks/bench_oracles_adi.py --benchmark-json=adi.json      (on a crowded machine: --benchmark-timer=time.process_time)
 
 Heston: `equal` has QuantLib's default grid, 100 steps, 100 prices and 50 variances (101 and 51 nodes, and the half grid on top); the levels are
-as documented. extra_info: `prices_per_second` of the best round, and errors in currency units over ERRORS points of the domain (whole days of maturity)
-against the semi-closed price, which the tests hold to 20-digit quadrature. QuantLib gives no gradient.
+as documented. extra_info: `prices_per_second` of the best round, and errors in currency units over ERRORS points of the domain (whole days of
+maturity) against the semi-closed price, which the tests hold to 20-digit quadrature. QuantLib gives no gradient.
 
 Darcy: `spsolve` is SciPy's sparse direct solver on ours' finer grid, matrix assembled by array operations, value alone; py-pde solves K = 1 only, the
 problem it has a function for. Errors are over the value, against 256 cells a side.
