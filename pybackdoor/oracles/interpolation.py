@@ -8,8 +8,9 @@ STENCIL = 6
 
 
 @scalar
-def read_at(point, lane, x, u, u_bar, x_bar):  # type: ignore[no-untyped-def]
-    """The value and slope at `point` of the quintic through the STENCIL nodes about it (fewer on one side near an end), where x increases.
+def read_at(point, lane, x, u, u_bar, x_bar, lowest=0):  # type: ignore[no-untyped-def]
+    """The value and slope at `point` of the quintic through the STENCIL nodes about it (fewer on one side near an end), where x increases;
+    of those from node `lowest` on, if there are enough.
 
     Fills the lane's columns of u_bar and x_bar with the value's derivatives in the nodal values u and the nodes x. A node that moves with its value
     held does what a change of the value by -slope would do.
@@ -21,7 +22,7 @@ def read_at(point, lane, x, u, u_bar, x_bar):  # type: ignore[no-untyped-def]
             low = middle
         else:
             high = middle
-    begin = min(max(low - STENCIL // 2 + 1, 0), x.shape[0] - STENCIL)
+    begin = min(max(low - STENCIL // 2 + 1, lowest, 0), x.shape[0] - STENCIL)
     for row in range(x.shape[0]):
         u_bar[row, lane] = 0.0
         x_bar[row, lane] = 0.0
