@@ -54,7 +54,7 @@ class SingleBarrierPDE(BatchedOracle):
 
     family = ONE_DIMENSION
     method = "Crank-Nicolson, fitted mesh, extrapolated; adjoint gradient"
-    gradient_cost = 1.1  # time of value and gradient over that of the value, less 1: 1,860 points of the domain, one core
+    gradient_cost = 1.6  # time of value and gradient over that of the value, less 1: 4,096 points of the domain, one core
     chunk = 2048
 
     def __init__(self, kind: str, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True) -> None:
