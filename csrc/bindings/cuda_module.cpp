@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "bindings/cuda_train.hpp"
 #include "pybackdoor/cuda_ascent.hpp"
 
 namespace py = pybind11;
@@ -111,4 +112,5 @@ PYBIND11_MODULE(_native_cuda, module, py::mod_gil_not_used()) {
              py::arg("shared_bytes"));
   module.def("climb", &climb, py::arg("plan"), py::arg("first"), py::arg("second"), py::arg("parts"), py::arg("rule"), py::arg("outputs"),
              py::arg("count"), py::arg("workspace"), py::arg("stream"));
+  bind_cuda_train(module);
 }

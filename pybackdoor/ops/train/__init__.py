@@ -18,8 +18,15 @@ from pybackdoor.stages import staged
 
 __all__ = ["BACKENDS", "ORDER", "initial_state", "train"]
 
-BACKENDS = Registry("train backend", {"cpu": "pybackdoor.ops.train.cpu:BACKEND", "reference": "pybackdoor.ops.train.reference:BACKEND"})
-ORDER = ("cpu", "reference")
+BACKENDS = Registry(
+    "train backend",
+    {
+        "cpu": "pybackdoor.ops.train.cpu:BACKEND",
+        "cuda": "pybackdoor.ops.train.cuda:BACKEND",
+        "reference": "pybackdoor.ops.train.reference:BACKEND",
+    },
+)
+ORDER = ("cuda", "cpu", "reference")  # a device leaves some of them; of those, the fastest first
 
 
 @staged("train")
@@ -55,7 +62,8 @@ def train(
     report_every: steps between two entries of the history; the last step of the range has an entry always.
     snapshot_steps: steps after which the residuals y - prediction of all N rows are kept, [M, N]; those outside state.step .. until are passed over.
     streams: M Philox streams, default 0 .. M - 1. progress: called with the step, about ten times a second and at each entry.
-    backend: "auto", "cpu" or "reference". threads: of the "cpu" backend (default: `settings.threads()`); the result does not depend on it.
+    backend: "auto", "cuda" (float32 on a GPU), "cpu" or "reference".
+    threads: of the "cpu" backend (default: `settings.threads()`); the result does not depend on it.
 
     Interrupted (Ctrl-C, an exception in `progress`), it raises and leaves nothing half-done: the state it was given stays valid.
     Training that diverges goes on and reports NaN. Raises InputError for input that does not fit together, UnsupportedError for a named backend
@@ -83,7 +91,9 @@ def train(
         progress=progress,
         threads=threads,
     )
-    return choose("train", BACKENDS, ORDER, backend, task.x.device, dtype=task.x.dtype).train(task)
+    widths = (task.x.shape[1], *(weight.shape[1] for weight in state.weights))
+    largest = max(task.x.shape[0], plan.batch_size)
+    return choose("train", BACKENDS, ORDER, backend, task.x.device, dtype=task.x.dtype, widths=widths, largest=largest).train(task)
 
 
 def _task(

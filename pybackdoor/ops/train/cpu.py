@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from pybackdoor.ops.philox.reference import purpose_word
-from pybackdoor.ops.train.minibatch import PURPOSE
+from pybackdoor.ops.train.native import native_plan
 from pybackdoor.ops.train.task import TrainingTask
-from pybackdoor.records import ACTIVATIONS, TrainingHistory, TrainingPlan, TrainingState
-from pybackdoor.records.training import SCHEDULES
+from pybackdoor.records import ACTIVATIONS, TrainingHistory, TrainingState
 from pybackdoor.settings import instruction_set
 
 
 class CpuBackend:
     """Kernels of the extension module, at the widest instruction set or the one PYBACKDOOR_ISA names."""
 
-    def unsupported(self, device: torch.device, *, dtype: torch.dtype) -> str | None:
+    def unsupported(self, device: torch.device, *, dtype: torch.dtype, widths: tuple[int, ...] = (), largest: int = 0) -> str | None:
         """Why a call cannot be served, or None."""
         if device.type != "cpu":
             return f"the tensors are on {device}"
@@ -44,7 +42,7 @@ class CpuBackend:
             {
                 "widths": [state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights)],
                 "activation": ACTIVATIONS.index(task.activation),
-                "plan": _plan(task.plan),
+                "plan": native_plan(task.plan),
                 "x": task.x.numpy(),
                 "y": task.y.numpy(),
                 "weights": None if task.sample_weights is None else task.sample_weights.contiguous().numpy(),
@@ -85,25 +83,6 @@ def _tensors(arrays: Sequence[Any]) -> tuple[torch.Tensor, ...]:
 
 def _copies(tensors: Sequence[torch.Tensor]) -> list[Any]:
     return [tensor.detach().clone(memory_format=torch.contiguous_format).numpy() for tensor in tensors]
-
-
-def _plan(plan: TrainingPlan) -> dict[str, Any]:
-    return {
-        "steps": plan.steps,
-        "batch_size": plan.batch_size,
-        "learning_rate": plan.learning_rate,
-        "schedule": SCHEDULES.index(plan.schedule),
-        "warmup": plan.warmup,
-        "final_fraction": plan.final_fraction,
-        "beta1": plan.beta1,
-        "beta2": plan.beta2,
-        "epsilon": plan.epsilon,
-        "weight_decay": plan.weight_decay,
-        "huber": plan.loss == "huber",
-        "huber_delta": plan.huber_delta,
-        "seed": plan.seed,
-        "purpose": purpose_word(PURPOSE),
-    }
 
 
 BACKEND = CpuBackend()

@@ -152,7 +152,7 @@ def _views(flat: torch.Tensor, state: TrainingState) -> list[torch.Tensor]:
 class ReferenceBackend:
     """Plain torch, for any device."""
 
-    def unsupported(self, device: torch.device, *, dtype: torch.dtype) -> str | None:
+    def unsupported(self, device: torch.device, *, dtype: torch.dtype, widths: tuple[int, ...] = (), largest: int = 0) -> str | None:
         """Why a call cannot be served: never."""
         return None
 

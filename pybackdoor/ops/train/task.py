@@ -105,7 +105,9 @@ def checked_data(state: TrainingState, x: Any, y: Any, sample_weights: Any) -> t
 def checked_rows(rows: Any, count: int, networks: int, name: str, device: torch.device) -> tuple[torch.Tensor, ...]:
     """M index vectors from M vectors, or from one that all networks share; each names at least one of `count` rows."""
     shared = isinstance(rows, torch.Tensor) or (isinstance(rows, Sequence) and len(rows) > 0 and not hasattr(rows[0], "__len__"))
-    vectors = [rows] * networks if shared else list(rows)
+    if shared:
+        return (_checked_index(torch.as_tensor(rows, device=device), count, f"{name}[0]"),) * networks
+    vectors = list(rows)
     if len(vectors) != networks:
         raise InputError(f"{name}: got {len(vectors)} index vectors for {networks} networks; one each, or one vector for all, is needed")
     return tuple(_checked_index(torch.as_tensor(vector, device=device), count, f"{name}[{number}]") for number, vector in enumerate(vectors))
