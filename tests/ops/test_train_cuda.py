@@ -1,0 +1,362 @@
+"""The CUDA training: refused with the reason where it cannot run, what surrounds its launches on the host, and equal to the reference on a GPU."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+import pytest
+import torch
+
+from pybackdoor.errors import UnsupportedError
+from pybackdoor.ops.train import cuda, initial_state, train
+from pybackdoor.ops.train.native import native_plan
+from pybackdoor.ops.train.schedule import learning_rate
+from pybackdoor.records import ACTIVATIONS, TrainingPlan, TrainingState
+from tests.ops.train_on_host import train_on_host
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
+SMOOTH = [name for name in ACTIVATIONS if name not in ("relu", "leaky_relu")]
+SHAPES = [
+    (1, 1, 1),
+    (3, 2, 5, 1),
+    (5, 1, 7, 1),
+    (70, 17, 130, 1),
+    (2, 65, 1),
+    (9, *[16] * 7, 1),
+    (5, *[64] * 4, 1),
+    (2, 256, 200, 1),
+    (4, *[60] * 20, 1),
+]
+
+
+def problem(rows=400, features=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = 2 * torch.rand(rows, features, generator=generator) - 1
+    y = torch.sin(3 * x[:, 0]) + x[:, -1] * x.sum(1)
+    return x, y / y.std()
+
+
+def moved(state, *, dtype=None, device=None):
+    return TrainingState(
+        *(tuple(tensor.to(device, dtype) for tensor in part) for part in (state.weights, state.biases, state.first_moments, state.second_moments)),
+        state.step,
+    )
+
+
+def tensors(state):
+    return [*state.weights, *state.biases, *state.first_moments, *state.second_moments]
+
+
+def deviation(one, other):
+    """The largest difference of a weight or bias."""
+    pairs = zip(one.weights + one.biases, other.weights + other.biases, strict=True)
+    return max(float((a.cpu().double() - b.cpu().double()).abs().max()) for a, b in pairs)
+
+
+def assert_same_bits(one, other):
+    assert one.step == other.step
+    assert all(torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True))
+
+
+@pytest.fixture
+def native():
+    module = pytest.importorskip("pybackdoor._native_cuda", reason="the CUDA module is not built")
+    assert hasattr(module, "train"), "the CUDA module is older than its sources; build it again"
+    return module
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_device_it_is_refused_with_the_reason():
+    x, y = problem()
+    with pytest.raises(UnsupportedError, match=r"backend 'cuda' cannot serve this call: .*CUDA.*these can: cpu, reference"):
+        train(initial_state((5, 8, 1), "silu"), TrainingPlan(steps=1), x, y, activation="silu", backend="cuda")
+
+
+@pytest.mark.parametrize("widths", SHAPES, ids=lambda widths: "-".join(map(str, widths)))
+def test_every_parameter_has_a_place_of_its_own(native, widths):
+    shape = native.TrainShape(widths[0], list(widths[1:-1]), 0)
+    places = native.train_places(shape)
+    numbers = native.place_train(shape, 256, 227 * 1024).numbers
+    assert len(places) == len(set(places.tolist())) == sum(a * b + a for a, b in zip(widths[1:], widths[:-1], strict=True))
+    assert places.min() >= 0
+    assert places.max() < numbers
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
+def test_what_a_step_of_adam_needs(native, schedule):
+    plan = TrainingPlan(steps=50, learning_rate=0.02, schedule=schedule, beta1=0.8, beta2=0.95, epsilon=1e-6, weight_decay=0.3)
+    made = native.train_scalars(native_plan(plan), 3, 48)
+    for step, row in zip(range(3, 51), made, strict=True):
+        rate = learning_rate(plan, step)
+        expected = [0.8, 0.2, 0.95, 0.05, 1 / math.sqrt(1 - 0.95**step), 1e-6, rate / (1 - 0.8**step), 1 - 0.3 * rate]
+        assert row.tolist() == pytest.approx(expected, rel=2e-7)
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+@pytest.mark.parametrize("weighted", [None, "shared", "own"])
+@pytest.mark.parametrize("own_rows", [False, True])
+def test_launches_on_the_host_equal_the_reference(native, monkeypatch, loss, weighted, own_rows):
+    """Everything but the kernel: packing, slices, rows, weights, history, snapshots."""
+    x, y = problem(80)
+    plan = TrainingPlan(steps=40, batch_size=21, loss=loss, huber_delta=0.4, weight_decay=0.1, seed=3)
+    state = initial_state((5, 9, 40, 1), "silu", networks=3)
+    options = {
+        "activation": "silu",
+        "rows": [torch.arange(70), torch.arange(9, 80), torch.tensor([5, 5, 77, 2])] if own_rows else None,
+        "sample_weights": None
+        if weighted is None
+        else torch.linspace(0.1, 2, 80 if weighted == "shared" else 240).reshape(80 if weighted == "shared" else (3, 80)),
+        "validation_rows": [range(3), range(40, 60), range(7)] if own_rows else torch.arange(0, 80, 3),
+        "report_every": 7,
+        "snapshot_steps": (0, 5, 40),
+        "streams": (4, 2**32 - 1, 0),
+    }
+    state, _ = train(state, plan, x, y, until=3, backend="reference", **options)
+    expected, history = train(state, plan, x, y, until=33, backend="reference", **options)
+    host = train_on_host(monkeypatch, native, x, y)
+    seen = []
+    after, own = train(state, plan, x, y, until=33, backend="cuda", progress=seen.append, **options)
+    assert deviation(after, expected) < 1e-5
+    assert after.step == 33
+    for one, other in zip(after.first_moments + after.second_moments, expected.first_moments + expected.second_moments, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-7)
+    assert own.steps.tolist() == history.steps.tolist() == [7, 14, 21, 28, 33]
+    torch.testing.assert_close(own.training_loss, history.training_loss, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(own.validation_loss, history.validation_loss, rtol=1e-4, atol=1e-6)
+    assert own.snapshots.keys() == history.snapshots.keys() == {5}
+    torch.testing.assert_close(own.snapshots[5], history.snapshots[5], rtol=1e-4, atol=1e-5)
+    assert sum(host.sizes) == 30
+    assert max(host.sizes) > 1  # longer once it is known how long a step takes
+    assert [step for step in seen if step in (7, 14, 21, 28, 33)] == [7, 14, 21, 28, 33]
+
+
+def test_nothing_to_do_and_interruption_on_the_host(native, monkeypatch):
+    x, y = problem(50)
+    state = initial_state((5, 33, 1), "tanh", networks=2)
+    train_on_host(monkeypatch, native, x, y)
+    options = {"activation": "tanh", "backend": "cuda", "validation_rows": range(4)}
+    same, history = train(state, TrainingPlan(steps=9), x, y, until=0, snapshot_steps=[0], **options)
+    assert_same_bits(same, state)
+    assert history.training_loss.shape == history.validation_loss.shape == (0, 2)
+    assert history.snapshots[0].shape == (2, 50)
+
+    def interrupt(step):
+        raise KeyboardInterrupt
+
+    before = moved(state)
+    with pytest.raises(KeyboardInterrupt):
+        train(state, TrainingPlan(steps=9), x, y, report_every=2, progress=interrupt, **options)
+    assert_same_bits(state, before)
+
+
+def test_the_scalars_are_sent_anew_when_used_up(native, monkeypatch):
+    x, y = problem(30)
+    state, plan = initial_state((5, 4, 1), "silu"), TrainingPlan(steps=40, batch_size=8)
+    expected, _ = train(state, plan, x, y, activation="silu", backend="reference")
+    train_on_host(monkeypatch, native, x, y)
+    monkeypatch.setattr(cuda, "_SCALARS", 6)
+    after, _ = train(state, plan, x, y, activation="silu", backend="cuda")
+    assert deviation(after, expected) < 1e-5
+
+
+def on_gpu(start, plan, x, y, **options):
+    return train(moved(start, device="cuda"), plan, x.cuda(), y.cuda(), backend="cuda", **options)
+
+
+def exactly(start, plan, x, y, **options):
+    return train(moved(start, dtype=torch.float64), plan, x.double(), y.double(), backend="reference", **options)
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("width", [30, 64, 100, 200])
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_hundred_steps(activation, width):
+    x, y = problem()
+    plan = TrainingPlan(steps=100, batch_size=64, learning_rate=3e-3, weight_decay=0.01)
+    start = initial_state((5, width - 10, width, 1), activation, networks=3)
+    expected, history = exactly(start, plan, x, y, activation=activation, report_every=10)
+    after, own = on_gpu(start, plan, x, y, activation=activation, report_every=10)
+    assert deviation(after, expected) < 1e-4
+    assert deviation(after, start) > 1e-2
+    torch.testing.assert_close(own.training_loss.cpu().double(), history.training_loss, rtol=1e-4, atol=1e-6)
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
+def test_hundred_steps_with_kinks(activation):
+    """A rounding at a kink grows into different weights, so the measure is what torch in single precision does itself, over 12 networks."""
+    x, y = problem()
+    plan = TrainingPlan(steps=100, batch_size=64, learning_rate=3e-3)
+    start = initial_state((5, 64, 64, 1), activation, networks=12)
+    expected, _ = exactly(start, plan, x, y, activation=activation)
+    single, _ = train(start, plan, x, y, activation=activation, backend="reference")
+    after, _ = on_gpu(start, plan, x, y, activation=activation)
+    squares = [
+        sum(float((a.cpu().double() - b).square().sum()) for a, b in zip(tensors(state)[:6], tensors(expected)[:6], strict=True))
+        for state in (after, single)
+    ]
+    assert squares[0] ** 0.5 <= 2 * squares[1] ** 0.5
+    assert 0 < deviation(after, expected) < 1e-2
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("widths", SHAPES, ids=lambda widths: "-".join(map(str, widths)))
+def test_shapes(widths):
+    x, y = problem(rows=150, features=widths[0])
+    plan = TrainingPlan(steps=12, batch_size=71)
+    start = initial_state(widths, "sigmoid")
+    expected, _ = exactly(start, plan, x, y, activation="sigmoid", snapshot_steps=[0, 12])
+    after, history = on_gpu(start, plan, x, y, activation="sigmoid", snapshot_steps=[0, 12])
+    assert deviation(after, expected) < 2e-5
+    assert history.snapshots.keys() == {0, 12}
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 63, 64, 65, 131, 400, 1023, 1024, 1025, 3001])
+@pytest.mark.parametrize("rows", [1, 37, 5000])
+def test_batch_sizes_and_rows(batch_size, rows):
+    x, y = problem(rows=rows + 1)
+    x, y = x[:rows], y[:rows]
+    plan = TrainingPlan(steps=7, batch_size=batch_size)
+    start = initial_state((5, 19, 6, 1), "softplus")
+    expected, _ = exactly(start, plan, x, y, activation="softplus")
+    after, _ = on_gpu(start, plan, x, y, activation="softplus")
+    assert deviation(after, expected) < 2e-5
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("width", [16, 64, 128, 256])
+def test_any_split_of_the_steps_gives_the_same_bits(width, monkeypatch):
+    x, y = problem(300)
+    plan = TrainingPlan(steps=45, batch_size=70, weight_decay=0.01, seed=1)
+    start = initial_state((5, width, width, width, 1), "silu", networks=2)
+    options = {"activation": "silu", "rows": [torch.arange(200), torch.arange(50, 300)]}
+    whole, _ = on_gpu(start, plan, x, y, **options)
+    parts = start
+    for until in (0, 1, 2, 17, 17, 44, 45):
+        parts, _ = on_gpu(parts, plan, x, y, until=until, report_every=3, **options)
+    assert_same_bits(whole, parts)
+    monkeypatch.setattr(cuda, "_SLICE", 1e-9)
+    assert_same_bits(whole, on_gpu(start, plan, x, y, **options)[0])
+
+
+@needs_gpu
+@pytest.mark.gpu
+def test_networks_do_not_see_one_another():
+    """More of them than any chip has multiprocessors; each the same bits as alone."""
+    x, y = problem(300)
+    networks, plan = 401, TrainingPlan(steps=20, batch_size=96, seed=2)
+    start = initial_state((5, 64, 64, 1), "tanh", networks=networks)
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randperm(300, generator=generator)[: 1 + m % 300] for m in range(networks)]
+    weights = 0.1 + torch.rand(networks, 300, generator=generator)
+    options = {"activation": "tanh", "validation_rows": torch.arange(40), "snapshot_steps": (20,), "report_every": 20}
+    together, history = on_gpu(start, plan, x, y, rows=rows, sample_weights=weights.cuda(), **options)
+    for m in (0, 1, 131, 132, 400):
+        one = TrainingState(
+            *(tuple(tensor[m : m + 1] for tensor in part) for part in (start.weights, start.biases, start.first_moments, start.second_moments))
+        )
+        alone, own = on_gpu(one, plan, x, y, rows=rows[m : m + 1], sample_weights=weights[m].cuda(), streams=[m], **options)
+        assert all(torch.equal(joint[m], single[0]) for joint, single in zip(tensors(together), tensors(alone), strict=True))
+        assert torch.equal(history.training_loss[:, m], own.training_loss[:, 0])
+        assert torch.equal(history.snapshots[20][m], own.snapshots[20][0])
+        torch.testing.assert_close(history.validation_loss[:, m], own.validation_loss[:, 0], rtol=1e-6, atol=0)
+
+
+@needs_gpu
+@pytest.mark.gpu
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+def test_the_history_equals_the_references(loss):
+    x, y = problem(500)
+    plan = TrainingPlan(steps=60, batch_size=67, loss=loss, huber_delta=0.4, weight_decay=0.01, schedule="cosine")
+    start = initial_state((5, 21, 40, 1), "gelu", networks=2)
+    weights = torch.linspace(0, 2, 1000).reshape(2, 500)
+    options = {"activation": "gelu", "validation_rows": [range(50), range(7, 333)], "snapshot_steps": [0, 31, 60], "report_every": 17}
+    expected, history = exactly(start, plan, x, y, sample_weights=weights.double(), **options)
+    poison = [torch.full((1 << 22,), torch.nan, device="cuda") for _ in range(4)]  # what is allocated next finds NaN
+    del poison
+    after, own = on_gpu(start, plan, x, y, sample_weights=weights.cuda(), **options)
+    assert deviation(after, expected) < 1e-4
+    assert own.steps.tolist() == [17, 34, 51, 60]
+    torch.testing.assert_close(own.training_loss.cpu().double(), history.training_loss, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(own.validation_loss.cpu().double(), history.validation_loss, rtol=1e-4, atol=1e-6)
+    for step, residuals in history.snapshots.items():
+        torch.testing.assert_close(own.snapshots[step].cpu().double(), residuals, rtol=1e-4, atol=1e-4)
+
+
+@needs_gpu
+@pytest.mark.gpu
+def test_other_streams_and_threads_do_not_disturb():
+    x, y = problem(300)
+    plan = TrainingPlan(steps=200, batch_size=64)
+    starts = [initial_state((5, 64, 64, 1), "silu", networks=40, seed=seed) for seed in range(3)]
+    alone = [on_gpu(start, plan, x, y, activation="silu")[0] for start in starts]
+    found = {}
+
+    def work(number):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            found[number], _ = on_gpu(starts[number], plan, x, y, activation="silu")
+            torch.cuda.current_stream().synchronize()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(3):
+        assert_same_bits(found[number], alone[number])
+
+
+@needs_gpu
+@pytest.mark.gpu
+def test_an_interrupt_takes_effect_within_a_second():
+    x, y = problem(5000)
+    start = initial_state((5, 64, 64, 64, 64, 1), "silu", networks=600)
+    began = []
+
+    def interrupt(step):
+        began.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        on_gpu(start, TrainingPlan(steps=10**6), x, y, activation="silu", progress=interrupt)
+    torch.cuda.synchronize()
+    assert time.monotonic() - began[0] < 1
+
+
+@needs_gpu
+@pytest.mark.gpu
+def test_what_it_cannot_serve_is_refused_with_the_reason_and_served_by_another():
+    x, y = problem()
+    plan = TrainingPlan(steps=3, batch_size=16)
+    for start, reason in (
+        (initial_state((5, 8, 1), "silu", dtype=torch.float64), "it trains in float32, not torch.float64"),
+        (initial_state((5, 257, 1), "silu"), "1 to 256 units"),
+        (initial_state((5, 1), "silu"), "1 to 32 hidden layers"),
+        (initial_state((5, *[4] * 33, 1), "silu"), "1 to 32 hidden layers"),
+    ):
+        with pytest.raises(UnsupportedError, match=reason):
+            on_gpu(start, plan, x, y, activation="silu")
+        after, _ = train(moved(start, device="cuda"), plan, x.cuda(), y.cuda(), activation="silu")
+        assert after.step == 3
+    start = initial_state((5, 64, 1), "silu")
+    named, _ = on_gpu(start, plan, x, y, activation="silu")
+    chosen, _ = train(moved(start, device="cuda"), plan, x.cuda(), y.cuda(), activation="silu")
+    assert_same_bits(named, chosen)
+
+
+@needs_gpu
+@pytest.mark.gpu
+def test_a_training_that_diverges_goes_on_and_reports_it():
+    x, y = problem()
+    x[7] = 1e30
+    after, history = on_gpu(initial_state((5, 64, 64, 1), "silu"), TrainingPlan(steps=30, batch_size=100), x, y, activation="silu", report_every=10)
+    assert after.step == 30
+    assert not bool(history.training_loss[-1].isfinite().all())
