@@ -1,7 +1,7 @@
 """Defense: which labels and which places of a model contradict the oracle, with what confidence, and the repair."""
 
 from pybackdoor.defense.certificate import certify
-from pybackdoor.defense.growth import FIRST, RIM, Growth, capped, grow, is_cluster, join, probe
+from pybackdoor.defense.growth import FIRST, RIM, Growth, capped, grow, is_cluster, is_one_sided, is_refuted, join, probe
 from pybackdoor.defense.isolated import check_outliers
 from pybackdoor.defense.labels import LabelChecks
 from pybackdoor.defense.proximity import Expectation, Neighbourhood, local_expectation
@@ -28,6 +28,8 @@ __all__ = [
     "grow",
     "honest_kind",
     "is_cluster",
+    "is_one_sided",
+    "is_refuted",
     "join",
     "label_tolerances",
     "local_expectation",

@@ -20,6 +20,7 @@ from pybackdoor.defense.proximity import Neighbourhood
 FIRST = 5  # nearest rows checked before anything is decided
 CONFIRMED = 3  # fewest wrong labels side by side
 SIGNIFICANCE = 1e-3
+LEAST_SHARE = 0.25  # of wrong labels among a cluster's rows: an attacker's own, and the right rows among them
 BATCH = 16
 QUIET = 2  # batches in a row without a surprise after which the region is settled
 REACH = 1.5  # rows this many radii from the center are looked at
@@ -54,6 +55,17 @@ def is_cluster(bad: int, checked: int, base: float) -> bool:
     return bad >= CONFIRMED and float(binom.sf(bad - 1, checked, base)) < SIGNIFICANCE
 
 
+def is_refuted(bad: int, drawn: int) -> bool:
+    """Whether `bad` wrong labels of `drawn` rows of a place, drawn at random, are too few for a cluster, a quarter of whose rows is wrong."""
+    return float(binom.cdf(bad, drawn, LEAST_SHARE)) < SIGNIFICANCE
+
+
+def is_one_sided(errors: torch.Tensor) -> bool:
+    """Whether label errors [n] lie on one side of the truth more often than noise would have them, which falls on both alike."""
+    above = int((errors > 0).sum())
+    return 2.0 * float(binom.cdf(min(above, errors.numel() - above), errors.numel(), 0.5)) < SIGNIFICANCE
+
+
 def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: torch.Tensor, *, base: float, most: float) -> bool:
     """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
 
@@ -69,7 +81,7 @@ def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, toleran
         good = int(known.sum()) - int(bad.sum())
         if is_cluster(int(bad.sum()), int(known.sum()), base):
             return True
-        if good >= CONFIRMED and good >= 3 * int(bad.sum()):
+        if good >= CONFIRMED and int(bad.sum()) <= LEAST_SHARE * int(known.sum()):
             return False
     return False
 

@@ -10,7 +10,7 @@ import numpy
 import torch
 
 import pybackdoor
-from pybackdoor.defense import RIM, Growth, capped, certify, is_cluster, join
+from pybackdoor.defense import RIM, Growth, capped, certify, is_cluster, is_one_sided, is_refuted, join
 from pybackdoor.loops.audit_config import PILOT, AuditConfig
 from pybackdoor.loops.label_audit import LabelAudit
 from pybackdoor.loops.model_audit import ModelFindings
@@ -69,7 +69,11 @@ def report(
 
 
 def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: LabelAudit) -> list[tuple[Region, Growth]]:
-    """The grown clusters that stand under the final tolerance, each with the model's largest known error in it."""
+    """The grown clusters that stand under the final tolerance, each with the model's largest known error in it.
+
+    A growth asks about the rows it doubts, so its own share of wrong labels proves little once it has spread. The rows drawn at random do not know of
+    it: a region that those show to be right by more than three quarters, and whose wrong labels err to both sides, is noise over a wide place.
+    """
     found = []
     for growth in _merged(labels):
         verdicts = labels.checks.rejected(capped(labels.tolerances.rows, growth.limit))
@@ -80,6 +84,9 @@ def _poisoned(oracle: BudgetedOracle, surrogate: Surrogate | None, labels: Label
         if not is_cluster(int(verdicts[near].sum()), near.numel(), labels.base_rate):
             continue
         rows = labels.neighbourhood.within(growth.center, growth.radius)
+        drawn = rows[torch.isin(rows, labels.compared) & labels.checks.known[rows]]
+        if is_refuted(int(verdicts[drawn].sum()), drawn.numel()) and not is_one_sided(labels.checks.disagreements[confirmed]):
+            continue
         center = labels.samples.domain.to_natural(growth.center[None])
         error, value, truth = _peak_error(surrogate, labels, confirmed)
         evidence = {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pybackdoor.defense import LabelChecks, Neighbourhood, grow, is_cluster, probe
+from pybackdoor.defense import LabelChecks, Neighbourhood, grow, is_cluster, is_one_sided, is_refuted, probe
 from pybackdoor.domain import Domain
 from pybackdoor.oracles import BudgetedOracle, CallableOracle
 from pybackdoor.records import Samples
@@ -98,3 +98,24 @@ def test_oracle_failures_leave_rows_unknown_and_unrejected() -> None:
 )
 def test_cluster_must_stand_out_from_the_base_rate(bad: int, checked: int, base: float, expected: bool) -> None:
     assert is_cluster(bad, checked, base) is expected
+
+
+def test_random_rows_refute_a_wide_place_and_say_nothing_of_a_small_one() -> None:
+    """0.75^24 is 1.003e-3, and the next power is below a thousandth."""
+    assert not is_refuted(0, 0)
+    assert not is_refuted(0, 24)
+    assert is_refuted(0, 25)
+    assert is_refuted(4, 60)
+    assert not is_refuted(15, 60)
+    assert not is_refuted(60, 60)
+
+
+def test_noise_errs_to_both_sides() -> None:
+    """Of n signs alike, 2 / 2^n is the chance: below a thousandth from 11 on."""
+    ones = torch.ones(60, dtype=torch.float64)
+    assert not is_one_sided(ones[:0])
+    assert not is_one_sided(ones[:10])
+    assert is_one_sided(ones[:11])
+    assert is_one_sided(-ones[:11])
+    ones[:22] = -1.0
+    assert not is_one_sided(ones)

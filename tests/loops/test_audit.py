@@ -74,22 +74,32 @@ def test_poison_among_as_many_right_rows_is_no_scatter_of_mistakes(name: str, ra
     assert min(precision_and_recall(report, truth)) >= 0.95
 
 
-# A defect, measured: of eight draws of uneven noise (seeds 8 to 15) five are called poisoned, one seed or another with every instruction set. The
-# tolerance comes from eight rows when clusters are probed, and the rows checked while a region grows are no random ones.
-UNEVEN = pytest.param("uneven", marks=pytest.mark.xfail(reason="uneven label noise in thin data is called poisoned too often", strict=False))
-
-
-@pytest.mark.parametrize("noise", ["none", "even", UNEVEN])
-def test_honest_labels_are_not_called_poisoned(honest: Samples, noise: str) -> None:
-    draws = torch.randn(honest.count, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
-    size = {"none": 0.0, "even": 0.5, "uneven": 0.05 * honest.y.abs()}[noise]
-    report = audit(oracle(PUT), None, Samples(honest.domain, honest.x, honest.y + size * draws))
+@pytest.mark.parametrize(("noise", "draw"), [("none", 8), ("even", 8), *(("uneven", draw) for draw in (8, 9, 10, 11, 15, 20))])
+def test_honest_labels_are_not_called_poisoned(honest: Samples, noise: str, draw: int) -> None:
+    """Each of these uneven draws grew a region over most of the domain with one instruction set or another, before random rows had a say in it."""
+    report = audit(oracle(PUT), None, noisy(honest, noise, draw))
     assert report.status is AuditStatus.COMPLETE
     assert not report.poisoned
     assert report.exit_status == 0
-    assert len(report.suspicious_rows) <= (0 if noise == "none" else 3)
     assert report.certificate.random_calls == 100
     assert report.certificate.max_bad_label_fraction <= 0.08
+
+
+# A defect, measured: 1 to 45 honest rows are named over 16 draws of uneven noise (seeds 8 to 23), with seed 8 2 or 18 as the instruction set has it.
+# What a growth asks about in a wide noisy place is the noise's tail, and a row's tolerance follows that noise too little.
+UNEVEN = pytest.param("uneven", marks=pytest.mark.xfail(reason="uneven label noise in thin data has honest rows named mislabeled", strict=False))
+
+
+@pytest.mark.parametrize("noise", ["none", "even", UNEVEN])
+def test_hardly_an_honest_row_is_named(honest: Samples, noise: str) -> None:
+    report = audit(oracle(PUT), None, noisy(honest, noise, 8))
+    assert len(report.suspicious_rows) <= (0 if noise == "none" else 3)
+
+
+def noisy(honest: Samples, noise: str, draw: int) -> Samples:
+    draws = torch.randn(honest.count, generator=torch.Generator().manual_seed(draw), dtype=torch.float64)
+    size = {"none": 0.0, "even": 0.5, "uneven": 0.05 * honest.y.abs()}[noise]
+    return Samples(honest.domain, honest.x, honest.y + size * draws)
 
 
 def test_mislabelled_rows_that_stand_alone_are_no_backdoor(honest: Samples) -> None:
