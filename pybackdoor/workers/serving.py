@@ -64,7 +64,7 @@ def _outcome(function: Callable[[Any], Any], argument: Any) -> tuple[str, Any]:
         return "raised", told(error)
     try:
         return "answer", _plain(answer)
-    except Exception as error:
+    except Exception as error:  # an answer's own tolist or float may raise anything
         return "bad_answer", told(error)
 
 
