@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from pybackdoor.errors import InputError
-from pybackdoor.oracles import assets as several
 from pybackdoor.oracles.asset_paths import (
     BENT,
     CHANCE,
@@ -13,7 +13,6 @@ from pybackdoor.oracles.asset_paths import (
     GAIN,
     HIGH,
     LEVEL,
-    MOST,
     MOVED,
     PAID,
     RADIUS,
@@ -26,15 +25,15 @@ from pybackdoor.oracles.asset_paths import (
     lines,
 )
 from pybackdoor.oracles.compiled import kernel, scalar
-from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
 from pybackdoor.oracles.scalar.threshold import threshold
 from pybackdoor.oracles.scalar.vmath import exp, normal
+from pybackdoor.oracles.several_assets import SeveralAssets
 
 _NEWTON = 6
 
 
-class BasketCall(MonteCarloOracle):
+class BasketCall(SeveralAssets):
     """max((S_1 + .. + S_d) / d - K, 0) at maturity, d = 2 .. 5: its price in currency units, with standard error and all 3 d + 4 derivatives.
 
     The basket rises with the common factor xi (assets.py): it is exercised beyond one threshold, found by Newton's method on every path, and the
@@ -46,21 +45,11 @@ class BasketCall(MonteCarloOracle):
     tensor([7.9654], dtype=torch.float64)
     """
 
-    method = "quasi-Monte Carlo, the common factor integrated"
+    payoff = "basket_call"
     gradient_cost = 0.1
 
-    def __init__(self, assets: int = 3, *, paths: int = 8192, seed: int = 0, draws: str = "sobol") -> None:
-        if assets not in several.WORDS:
-            raise InputError(f"basket_call: {assets} assets; 2 to {MOST} are needed")
-        self.assets, self.name = assets, f"basket_call_{several.WORDS[assets]}_mc"
-        self.domain, self.conditions = several.domain(assets), several.conditions(assets)
-        super().__init__(paths=paths, dimensions=assets - 1, seed=seed, draws=draws)
-
-    def _with_paths(self, paths: int) -> BasketCall:
-        return BasketCall(self.assets, paths=paths, seed=self.seed, draws=self.draws.method)
-
-    def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
-        return self._estimate(_price, points, gradient, several.plane(self.assets))
+    def _kernel(self) -> Any:
+        return _price
 
 
 BASKET_CALL_TWO, BASKET_CALL_THREE, BASKET_CALL_FIVE = (BasketCall(assets) for assets in (2, 3, 5))

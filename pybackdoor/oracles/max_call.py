@@ -5,10 +5,10 @@ Known prices: for two assets the closed form, max_call_two.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from pybackdoor.errors import InputError
-from pybackdoor.oracles import assets as several
 from pybackdoor.oracles.asset_paths import (
     BENT,
     CHANCE,
@@ -17,7 +17,6 @@ from pybackdoor.oracles.asset_paths import (
     HIGH,
     LEVEL,
     LOW,
-    MOST,
     MOVED,
     PAID,
     RADIUS,
@@ -30,14 +29,14 @@ from pybackdoor.oracles.asset_paths import (
     lines,
 )
 from pybackdoor.oracles.compiled import kernel, scalar
-from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
 from pybackdoor.oracles.scalar.vmath import exp, normal
+from pybackdoor.oracles.several_assets import SeveralAssets
 
 _NEVER = 1e300
 
 
-class MaxCall(MonteCarloOracle):
+class MaxCall(SeveralAssets):
     """max(max(S_1 .. S_d) - K, 0) at maturity, d = 2 .. 5: its price in currency units, with its standard error and all 3 d + 4 derivatives.
 
     The common factor xi is integrated exactly (assets.py): along it every log S_i is a line, asset i is the largest between two crossings, and the
@@ -48,21 +47,11 @@ class MaxCall(MonteCarloOracle):
     tensor([11.6323], dtype=torch.float64)
     """
 
-    method = "quasi-Monte Carlo, the common factor integrated"
+    payoff = "max_call"
     gradient_cost = 0.3
 
-    def __init__(self, assets: int = 3, *, paths: int = 8192, seed: int = 0, draws: str = "sobol") -> None:
-        if assets not in several.WORDS:
-            raise InputError(f"max_call: {assets} assets; 2 to {MOST} are needed")
-        self.assets, self.name = assets, f"max_call_{several.WORDS[assets]}_mc"
-        self.domain, self.conditions = several.domain(assets), several.conditions(assets)
-        super().__init__(paths=paths, dimensions=assets - 1, seed=seed, draws=draws)
-
-    def _with_paths(self, paths: int) -> MaxCall:
-        return MaxCall(self.assets, paths=paths, seed=self.seed, draws=self.draws.method)
-
-    def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
-        return self._estimate(_price, points, gradient, several.plane(self.assets))
+    def _kernel(self) -> Any:
+        return _price
 
 
 MAX_CALL_TWO, MAX_CALL_THREE, MAX_CALL_FIVE = (MaxCall(assets) for assets in (2, 3, 5))
