@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # for `benchmarks`; last, so that the installed package is the one tested
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

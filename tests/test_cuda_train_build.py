@@ -8,8 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-
-from tests.test_cuda_build import CSRC, FLAGS, disassembler, nvcc  # noqa: F401  (fixtures)
+from test_cuda_build import CSRC, FLAGS, disassembler, nvcc  # noqa: F401  (fixtures)
 
 SOURCE = CSRC / "cuda" / "train.cu"
 H200, A100 = 227 * 1024, 163 * 1024

@@ -8,13 +8,13 @@ import time
 
 import pytest
 import torch
+from train_on_host import train_on_host
 
 from pybackdoor.errors import UnsupportedError
 from pybackdoor.ops.train import cuda, initial_state, train
 from pybackdoor.ops.train.native import native_plan
 from pybackdoor.ops.train.schedule import learning_rate
 from pybackdoor.records import ACTIVATIONS, TrainingPlan, TrainingState
-from tests.ops.train_on_host import train_on_host
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device")
 SMOOTH = [name for name in ACTIVATIONS if name not in ("relu", "leaky_relu")]
