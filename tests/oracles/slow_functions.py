@@ -70,3 +70,13 @@ def with_a_child(x: np.ndarray) -> np.ndarray:
 def process_number(x: np.ndarray) -> float:
     time.sleep(0.05)
     return float(os.getpid())
+
+
+def process_number_of_two(x: np.ndarray) -> float:
+    """Answers once two processes have been asked: a process that starts late has its share all the same."""
+    here = Path(os.environ["PYBACKDOOR_TEST_MARK"])
+    here.mkdir(exist_ok=True)
+    (here / str(os.getpid())).touch()
+    while len(list(here.iterdir())) < 2:
+        time.sleep(0.02)
+    return process_number(x)

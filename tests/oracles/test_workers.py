@@ -97,8 +97,9 @@ def test_the_answers_are_those_of_the_function(start: str) -> None:
     assert beside.evaluate(x[:0], True).values.shape == (0,)
 
 
+@pytest.mark.usefixtures("mark")
 def test_rows_run_side_by_side_in_processes_that_are_kept() -> None:
-    oracle = CallableOracle(slow.process_number, DOMAIN, workers=2)
+    oracle = CallableOracle(slow.process_number_of_two, DOMAIN, workers=2, timeout=60.0)
     first = set(oracle.values(torch.zeros(12, 2)).tolist())
     assert len(first) == 2
     assert set(oracle.values(torch.zeros(12, 2)).tolist()) == first
