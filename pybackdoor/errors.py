@@ -31,6 +31,10 @@ class BudgetExhaustedError(PybackdoorError, RuntimeError):
     """The next oracle call would spend more than the budget allows; nothing was spent on it."""
 
 
+class MemoryExhaustedError(PybackdoorError, MemoryError):
+    """A device has too little memory for the call; what fits is said."""
+
+
 class OracleFailedError(PybackdoorError, RuntimeError):
     """The oracle raised, or returned something that is not one finite number a point."""
 

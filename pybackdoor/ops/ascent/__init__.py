@@ -71,7 +71,8 @@ def ascend(
     `threads` default to settings.threads(); the results do not depend on them, bit for bit.
 
     Returns Ascents on the starts' device: the best point of each seed, its start included; `out`, an Ascents of N seeds, is filled and returned
-    instead of a new one. Raises InputError or InputTypeError on what cannot be used, UnsupportedError when the named backend cannot serve the call.
+    instead of a new one. Raises InputError or InputTypeError on what cannot be used, UnsupportedError when the named backend cannot serve the call,
+    MemoryExhaustedError when its results do not fit the device (what is computed on the way is bounded: millions of seeds go in chunks).
     Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a seed and step.
     """
     points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)

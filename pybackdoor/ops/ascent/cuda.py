@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks
 from pybackdoor.ops.ascent.packing import pack
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule
@@ -39,24 +40,30 @@ class CudaBackend:
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed, enqueued on the current stream."""
+        return ascend_in_chunks(problem, self._climb)
+
+    def _climb(self, problem: AscentProblem, out: Ascents) -> None:
         count, dimension = problem.starts.shape
-        device = problem.starts.device
-        points = torch.empty(count, dimension, dtype=torch.float32, device=device)
-        values, objectives = (torch.empty(count, dtype=torch.float32, device=device) for _ in range(2))
-        status, steps = (torch.empty(count, dtype=torch.int64, device=device) for _ in range(2))
-        self._run(problem, _rule(problem.schedule), (points, values, objectives, status, steps))
-        return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
+        points, values, objectives = (
+            torch.empty(shape, dtype=torch.float32, device=problem.starts.device) for shape in ((count, dimension), (count,), (count,))
+        )
+        self._run(problem, _rule(problem.schedule), (points, values, objectives, out.status, out.steps))
+        out.points.copy_(points)
+        out.values.copy_(values)
+        out.objectives.copy_(objectives)
 
     def value_and_input_gradient(
         self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
-        gradients = torch.empty(points.shape, dtype=torch.float32, device=points.device)
-        values = torch.empty(points.shape[0], dtype=torch.float32, device=points.device)
-        self._run(AscentProblem(network, points, AscentSchedule()), None, (gradients, values))
-        if out is None:
-            return values.to(torch.float64), gradients.to(torch.float64)
-        return out[0].copy_(values), out[1].copy_(gradients)
+
+        def evaluate(some: torch.Tensor, values: torch.Tensor, gradients: torch.Tensor) -> None:
+            outputs = torch.empty_like(gradients, dtype=torch.float32), torch.empty_like(values, dtype=torch.float32)
+            self._run(AscentProblem(network, some, AscentSchedule()), None, outputs)
+            gradients.copy_(outputs[0])
+            values.copy_(outputs[1])
+
+        return evaluate_in_chunks(points, out, evaluate)
 
     def _run(self, problem: AscentProblem, rule: Any, outputs: tuple[torch.Tensor, ...]) -> None:
         module = native()

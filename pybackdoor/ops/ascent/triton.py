@@ -7,10 +7,12 @@ import os
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
+from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks
 from pybackdoor.ops.ascent.packing import pack
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents
@@ -68,47 +70,52 @@ class TritonBackend:
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed, enqueued on the current stream."""
+        return ascend_in_chunks(problem, self._climb)
+
+    def _climb(self, problem: AscentProblem, out: Ascents) -> None:
         from pybackdoor.ops.ascent.triton_climb import climb
 
         tiling = self.tiling(problem.network, problem.second)
         starts = problem.starts.to(torch.float32).contiguous()
         (count, dimension), device = starts.shape, starts.device
-        outputs = (torch.empty_like(starts), *(torch.empty(count, dtype=torch.float32, device=device) for _ in range(2)),
-                   *(torch.empty(count, dtype=torch.int64, device=device) for _ in range(2)))  # fmt: skip
+        points, values, objectives = torch.empty_like(starts), *(torch.empty(count, dtype=torch.float32, device=device) for _ in range(2))
         anchors = problem.starts if problem.anchors is None else problem.anchors
         parts = [starts if part is None else part.to(torch.float32).contiguous()
                  for part in (anchors, problem.radii, problem.offsets, problem.slopes)]  # fmt: skip
         second = problem.second or problem.network
-        if count:
-            with _on(device):
-                programs, slots = launch(tiling, count, device, problem.network, second)
-                workspace = _workspace(programs, slots, device)
-                climb[(programs,)](
-                    self.pack(problem.network, tiling), self.pack(second, tiling), starts, *parts, *outputs, workspace, count, dimension, slots,
-                    *_numbers(problem), **constants(problem, tiling), PRECISION=self.input_precision, **options(tiling))  # fmt: skip
-        points, values, objectives, status, steps = outputs
-        return Ascents(points.to(torch.float64), values.to(torch.float64), objectives.to(torch.float64), status, steps)
+        with _on(device):
+            programs, slots = launch(tiling, count, device, problem.network, second)
+            workspace = _workspace(programs, slots, device)
+            climb[(programs,)](
+                self.pack(problem.network, tiling), self.pack(second, tiling), starts, *parts, points, values, objectives, out.status, out.steps,
+                workspace, count, dimension, slots, *_numbers(problem), **constants(problem, tiling), PRECISION=self.input_precision,
+                **options(tiling))  # fmt: skip
+        out.points.copy_(points)
+        out.values.copy_(values)
+        out.objectives.copy_(objectives)
 
     def value_and_input_gradient(
         self, network: Network, points: torch.Tensor, precision: str, threads: int, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Values and input gradients, into `out` where it is given."""
+        return evaluate_in_chunks(points, out, partial(self._answer, network))
+
+    def _answer(self, network: Network, points: torch.Tensor, values: torch.Tensor, gradients: torch.Tensor) -> None:
         from pybackdoor.ops.ascent.triton_climb import answer
 
         inputs = points.to(torch.float32).contiguous()
-        values, gradients = torch.empty(points.shape[0], dtype=torch.float32, device=points.device), torch.empty_like(inputs)
+        count, device = points.shape[0], points.device
+        outputs = torch.empty(count, dtype=torch.float32, device=device), torch.empty_like(inputs)
         tiling = self.tiling(network)
-        if points.shape[0]:
-            with _on(points.device):
-                programs, slots = launch(tiling, points.shape[0], points.device, network)
-                workspace = _workspace(programs, slots, points.device)
-                answer[(programs,)](
-                    self.pack(network, tiling), inputs, values, gradients, workspace, points.shape[0], network.dimension, slots,
-                    D=features(network), P=tiling.units(network), HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation,
-                    WIDE=tiling.wide, B=tiling.block, C=tiling.columns, PRECISION=self.input_precision, **options(tiling))  # fmt: skip
-        if out is None:
-            return values.to(torch.float64), gradients.to(torch.float64)
-        return out[0].copy_(values), out[1].copy_(gradients)
+        with _on(device):
+            programs, slots = launch(tiling, count, device, network)
+            workspace = _workspace(programs, slots, device)
+            answer[(programs,)](
+                self.pack(network, tiling), inputs, *outputs, workspace, count, network.dimension, slots,
+                D=features(network), P=tiling.units(network), HIDDEN=len(network.weights) - 1, ACTIVATION=network.activation,
+                WIDE=tiling.wide, B=tiling.block, C=tiling.columns, PRECISION=self.input_precision, **options(tiling))  # fmt: skip
+        values.copy_(outputs[0])
+        gradients.copy_(outputs[1])
 
     def tiling(self, *networks: Network | None) -> Tiling:
         """In registers where all networks are small and the products are fused float32; streamed otherwise."""
