@@ -5,21 +5,21 @@ The problem and known prices are those of american.py; how it is solved is in am
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 
 from pybackdoor.oracles.american import DOMAIN, _single_boundary
 from pybackdoor.oracles.american_grid import solve_grid
 from pybackdoor.oracles.batched import BatchedOracle, Condition, Row, nonnegative, positive
-from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.differentiable import log_ratio
 from pybackdoor.oracles.exercise import exercise
 from pybackdoor.oracles.families import ONE_DIMENSION
-from pybackdoor.oracles.grids import Grid, grid_of, solved_on
+from pybackdoor.oracles.gridded import Gridded, Posed, solved
+from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.lanes import aligned
-from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.oracles.parabolic import level_times, workspace
-from pybackdoor.records.evaluation import EvaluationStatus
 
 LEVELS = {"fast": (80, 24), "standard": (160, 48), "high": (320, 96)}  # cells, time steps
 
@@ -35,7 +35,7 @@ _STRIKE_REACH = 0.75  # of the way from spot or forward to an end, beyond which 
 _CLOCK = 2  # t is the solver's own time to this power
 
 
-class AmericanPDE(BatchedOracle):
+class AmericanPDE(Gridded, BatchedOracle):
     """Price in currency units with all six derivatives, those of the discrete scheme almost everywhere, by its adjoint.
 
     Crank-Nicolson with a smoothing start, steps that begin short, and three-point differences on a mesh about the strike; each step's
@@ -48,6 +48,8 @@ class AmericanPDE(BatchedOracle):
     """
 
     domain = DOMAIN
+    levels = LEVELS
+    accuracies = _ACCURACY
     family = ONE_DIMENSION
     method = "Crank-Nicolson, complementarity solved exactly; adjoint gradient"
     gradient_cost = 1.2  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
@@ -55,8 +57,7 @@ class AmericanPDE(BatchedOracle):
     right: str
 
     def __init__(self, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True) -> None:
-        self.grid = grid_of(self.name, LEVELS, level, space, time, extrapolate)
-        self.accuracy = "not measured on this grid" if self.grid.level is None or not extrapolate else _ACCURACY[self.grid.level]
+        super().__init__(level, space=space, time=time, extrapolate=extrapolate)
         self.conditions = (
             positive("spot", "strike", "volatility")
             + nonnegative("maturity")
@@ -66,34 +67,9 @@ class AmericanPDE(BatchedOracle):
     def _single_boundary(self, row: Row) -> torch.Tensor:
         return _single_boundary(self.right, row)
 
-    def coarser(self) -> Oracle | None:
-        """The level below, or half as many cells and steps; None where there is none."""
-        grid = self.grid.coarser(LEVELS)
-        return None if grid is None else self._on(grid)
-
-    def _compared(self) -> Oracle:
-        return self._on(self.grid.neighbour(LEVELS))
-
-    def _on(self, grid: Grid) -> Oracle:
-        if grid.level is not None:
-            return type(self)(grid.level, extrapolate=grid.extrapolate)
-        return type(self)(space=grid.space, time=grid.time, extrapolate=grid.extrapolate)
-
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         swapped = [1, 0, 2, 3, 5, 4] if self.right == "call" else [0, 1, 2, 3, 4, 5]  # C(S, K, r, q) = P(K, S, q, r)
-        points = np.ascontiguousarray(points[:, swapped])
-        values, gradients = torch.empty(len(points), dtype=torch.float64), torch.empty(len(points) if gradient else 0, 6, dtype=torch.float64)
-
-        def work(start: int, stop: int) -> None:
-            values[start:stop], slopes = _price(self.grid, points[start:stop], gradient)
-            if gradient:
-                gradients[start:stop] = slopes
-
-        in_chunks(work, len(points), self.chunk)
-        good = torch.isfinite(values)
-        if gradient:
-            good &= torch.isfinite(gradients).all(dim=1)
-        status = torch.where(good, EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).to(torch.int64)
+        values, gradients, status = self._run_blocks(partial(_price, self.grid), np.ascontiguousarray(points[:, swapped]), gradient)
         return values, gradients[:, swapped].contiguous(), status
 
 
@@ -143,16 +119,11 @@ def _discrete(grid: Grid, points: np.ndarray, gradient: bool) -> tuple[torch.Ten
         memory = workspace(space + 1, time, adjoint=gradient)
         solve_grid(frames, times, np.diff(times) / np.diff(levels), memory, exercise(space + 1, time), aligned(space + 1), values, bars)
 
-    with torch.inference_mode(False), torch.set_grad_enabled(gradient):
-        columns = [torch.from_numpy(column).requires_grad_(gradient) for column in np.ascontiguousarray(points.T)]
-        numbers = _frame(columns)
-        frames = torch.stack([number.detach() for number in numbers]).numpy()
-        u, bars = (torch.from_numpy(part) for part in solved_on(grid, frames, gradient, solve))
-        strike = columns[1].detach()
-        if not gradient:
-            return strike * u, torch.zeros(1, dtype=torch.float64)
-        slopes = torch.autograd.grad([columns[1] * 1.0, *numbers], columns, [u, *(strike * bar for bar in bars)])
-        return strike * u, torch.stack(slopes, dim=1)
+    return solved(grid, points, gradient, _posed, solve)
+
+
+def _posed(columns: list[torch.Tensor]) -> Posed:
+    return Posed(columns[1], _frame(columns))
 
 
 def _frame(columns: list[torch.Tensor]) -> list[torch.Tensor]:

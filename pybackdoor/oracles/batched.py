@@ -50,3 +50,21 @@ class BatchedOracle(Oracle):
 
         in_chunks(work, count, self.chunk)
         return torch.from_numpy(values), torch.from_numpy(gradients), torch.from_numpy(status)
+
+    def _run_blocks(
+        self, price: Callable[[np.ndarray, bool], tuple[torch.Tensor, torch.Tensor]], points: np.ndarray, gradient: bool
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Runs price(points [n, d], gradient) -> values [n], gradients [n, d] over chunks; the status tells what is not finite."""
+        count, dimension = points.shape
+        values, gradients = torch.empty(count, dtype=torch.float64), torch.empty(count if gradient else 0, dimension, dtype=torch.float64)
+
+        def work(start: int, stop: int) -> None:
+            values[start:stop], slopes = price(points[start:stop], gradient)
+            if gradient:
+                gradients[start:stop] = slopes
+
+        in_chunks(work, count, self.chunk)
+        good = torch.isfinite(values)
+        if gradient:
+            good &= torch.isfinite(gradients).all(dim=1)
+        return values, gradients, torch.where(good, EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).to(torch.int64)

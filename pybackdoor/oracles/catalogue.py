@@ -51,6 +51,8 @@ ORACLES = Registry(
         "barrier_up_out_put_pde": "pybackdoor.oracles.single_barriers_pde:UP_OUT_PUT",
         "american_call_pde": "pybackdoor.oracles.american_pde:AmericanCallPDE",
         "american_put_pde": "pybackdoor.oracles.american_pde:AmericanPutPDE",
+        "cev_call_pde": "pybackdoor.oracles.cev_pde:CEVCallPDE",
+        "cev_put_pde": "pybackdoor.oracles.cev_pde:CEVPutPDE",
         "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
         "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
         "heston_call_mc": "pybackdoor.oracles.heston_mc:HestonCallMonteCarlo",

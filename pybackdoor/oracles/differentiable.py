@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,30 @@ class _LogRatio(torch.autograd.Function):
         return bars[0] / above, -bars[0] / below
 
 
+def _series(x: np.ndarray) -> np.ndarray:
+    """The derivative of (e^x - 1) / x by its series: sum of x^k / (k! (k + 2))."""
+    total = np.zeros_like(x)
+    for degree in range(9, -1, -1):
+        total = total * x + 1.0 / (math.factorial(degree) * (degree + 2))
+    return total
+
+
+class _MeanGrowth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        at = np.ascontiguousarray(x.detach().numpy())
+        safe = np.where(at == 0.0, 1.0, at)
+        growth = np.where(at == 0.0, 1.0, np.expm1(safe) / safe)
+        near = np.abs(at) < 0.1  # (e^x - growth) / x cancels there
+        slope = np.where(near, _series(at), (np.exp(safe) - growth) / safe)
+        ctx.save_for_backward(torch.from_numpy(slope))
+        return torch.from_numpy(growth)
+
+    @staticmethod
+    def backward(ctx: Any, *bars: torch.Tensor) -> torch.Tensor:
+        return bars[0] * ctx.saved_tensors[0]
+
+
 def exp(x: torch.Tensor) -> torch.Tensor:
     """e^x [n]."""
     return _Exp.apply(x)
@@ -40,3 +65,8 @@ def exp(x: torch.Tensor) -> torch.Tensor:
 def log_ratio(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
     """log(above / below) [n], to full relative accuracy also where they are close."""
     return _LogRatio.apply(above, below)
+
+
+def mean_growth(x: torch.Tensor) -> torch.Tensor:
+    """(e^x - 1) / x [n], the mean of e^s over 0 < s < x; 1 at x = 0."""
+    return _MeanGrowth.apply(x)

@@ -7,6 +7,7 @@ import torch
 
 from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with
 from pybackdoor.oracles.families import ONE_DIMENSION
+from pybackdoor.oracles.gridded import Gridded
 from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.single_barriers_pde import LEVELS, SingleBarrierPDE
 from pybackdoor.records.evaluation import Evaluation
@@ -18,7 +19,7 @@ _ACCURACY = {
 }
 
 
-class DownAndOutPutPDE(PutOracle):
+class DownAndOutPutPDE(Gridded, PutOracle):
     """Price of the put by finite differences, with all five derivatives, those of the discrete price.
 
     As `SingleBarrierPDE("down_out_put")` at one spot, without rebate and dividend; see there for method, `level`, `space`, `time` and
@@ -31,6 +32,8 @@ class DownAndOutPutPDE(PutOracle):
     """
 
     name = "down_and_out_put_pde"
+    levels = LEVELS
+    accuracies = _ACCURACY
     family = ONE_DIMENSION
     method = SingleBarrierPDE.method
     gradient_cost = SingleBarrierPDE.gradient_cost
@@ -38,10 +41,13 @@ class DownAndOutPutPDE(PutOracle):
     def __init__(
         self, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True, spot: float = SPOT
     ) -> None:
-        super().__init__(spot=spot)
-        self._barrier = SingleBarrierPDE("down_out_put", level, space=space, time=time, extrapolate=extrapolate)
-        self.grid = self._barrier.grid
-        self.accuracy = "not measured on this grid" if self.grid.level is None or not extrapolate else _ACCURACY[self.grid.level]
+        PutOracle.__init__(self, spot=spot)
+        self._barrier = SingleBarrierPDE("down_out_put")
+        Gridded.__init__(self, level, space=space, time=time, extrapolate=extrapolate)
+
+    def _use(self, grid: Grid) -> None:
+        super()._use(grid)
+        self._barrier = self._barrier._on(grid)
 
     @property
     def space(self) -> int:
@@ -52,19 +58,6 @@ class DownAndOutPutPDE(PutOracle):
     def time(self) -> int:
         """Time steps of the grid."""
         return self.grid.time
-
-    def coarser(self) -> PutOracle | None:
-        """The level below, or half as many cells and steps; None where there is none."""
-        grid = self.grid.coarser(LEVELS)
-        return None if grid is None else self._on(grid)
-
-    def _compared(self) -> PutOracle:
-        return self._on(self.grid.neighbour(LEVELS))
-
-    def _on(self, grid: Grid) -> PutOracle:
-        if grid.level is not None:
-            return DownAndOutPutPDE(grid.level, extrapolate=grid.extrapolate, spot=self.spot)
-        return DownAndOutPutPDE(space=grid.space, time=grid.time, extrapolate=grid.extrapolate, spot=self.spot)
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         return evaluate_with(self, x, gradient, self._solve)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 from abc import ABC
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +34,21 @@ def identity(oracle: Oracle, version: str | None = None) -> dict[str, Any]:
         "name": oracle.name,
         "class": f"{type(oracle).__module__}.{type(oracle).__qualname__}",
         "domain": oracle.domain.to_dict(),
-        "settings": {key: value for key, value in sorted(vars(oracle).items()) if _plain(value)},
+        "settings": {key: value for key, value in sorted(_settings(oracle)) if _plain(value)},
     }
     if isinstance(oracle, CallableOracle):
         content["step"] = oracle.difference_steps
     content["code"] = f"version {version}" if version is not None else _code(oracle)
     return content
+
+
+def _settings(oracle: Oracle) -> Iterator[tuple[str, Any]]:
+    """The attributes, those that are records (a grid) field by field."""
+    for key, value in vars(oracle).items():
+        if is_dataclass(value) and not key.startswith("_"):
+            yield from ((f"{key}.{field.name}", getattr(value, field.name)) for field in fields(value))
+        else:
+            yield key, value
 
 
 def _plain(value: Any) -> bool:

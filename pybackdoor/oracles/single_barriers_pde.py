@@ -13,16 +13,14 @@ import torch
 from pybackdoor.oracles.barrier_frame import AWAY, RESTING, TOWARDS_BARRIER, frame, motion
 from pybackdoor.oracles.barrier_grid import solve_grid
 from pybackdoor.oracles.batched import BatchedOracle, nonnegative, positive
-from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.differentiable import exp, log_ratio
 from pybackdoor.oracles.european_vanilla import EuropeanCall, EuropeanPut
 from pybackdoor.oracles.families import ONE_DIMENSION
-from pybackdoor.oracles.grids import Grid, grid_of, solved_on
+from pybackdoor.oracles.gridded import Gridded, Posed, solved
+from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.lanes import aligned
-from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.oracles.parabolic import level_times, workspace
 from pybackdoor.oracles.single_barriers import KINDS, SingleBarrier
-from pybackdoor.records.evaluation import EvaluationStatus
 
 LEVELS = {"fast": (64, 24), "standard": (128, 40), "high": (256, 96)}  # cells, time steps
 
@@ -34,7 +32,7 @@ _ACCURACY = {
 _NO_SPREAD = 1e-12  # a variance sigma^2 T up to this leaves nothing to be solved for
 
 
-class SingleBarrierPDE(BatchedOracle):
+class SingleBarrierPDE(Gridded, BatchedOracle):
     """Price of one of the eight `KINDS`, in currency units, with all eight derivatives.
 
     Crank-Nicolson with a smoothing start and three-point differences, second order in both, on a mesh with nodes at barrier and strike that moves
@@ -52,6 +50,8 @@ class SingleBarrierPDE(BatchedOracle):
     tensor([9.0246], dtype=torch.float64)
     """
 
+    levels = LEVELS
+    accuracies = _ACCURACY
     family = ONE_DIMENSION
     method = "Crank-Nicolson, fitted mesh, extrapolated; adjoint gradient"
     gradient_cost = 1.6  # time of value and gradient over that of the value, less 1: 4,096 points of the domain, one core
@@ -61,46 +61,20 @@ class SingleBarrierPDE(BatchedOracle):
         self._closed = SingleBarrier(kind)
         self.kind, self.name, self.domain = kind, f"{self._closed.name}_pde", self._closed.domain
         self.conditions = positive("spot", "strike", "barrier", "volatility") + nonnegative("rebate", "maturity")
-        self.grid = grid_of(self.name, LEVELS, level, space, time, extrapolate)
-        self.accuracy = "not measured on this grid" if self.grid.level is None or not extrapolate else _ACCURACY[self.grid.level]
+        super().__init__(level, space=space, time=time, extrapolate=extrapolate)
         self._side = 1.0 if kind in ("up_in_call", "up_out_call", "down_in_put", "down_out_put") else -1.0
 
-    def coarser(self) -> Oracle | None:
-        """The level below, or half as many cells and steps; None where there is none."""
-        grid = self.grid.coarser(LEVELS)
-        return None if grid is None else self._on(grid)
-
-    def _compared(self) -> Oracle:
-        return self._on(self.grid.neighbour(LEVELS))
-
-    def _on(self, grid: Grid) -> Oracle:
-        if grid.level is not None:
-            return SingleBarrierPDE(self.kind, grid.level, extrapolate=grid.extrapolate)
-        return SingleBarrierPDE(self.kind, space=grid.space, time=grid.time, extrapolate=grid.extrapolate)
-
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        count = len(points)
-        values, gradients = torch.empty(count, dtype=torch.float64), torch.empty(count if gradient else 0, 8, dtype=torch.float64)
         alive = points[:, 0] > points[:, 2] if self.kind.startswith("down") else points[:, 0] < points[:, 2]
         alive &= points[:, 4] ** 2 * points[:, 5] > _NO_SPREAD
-        rows = np.flatnonzero(~alive)
-        if len(rows):
-            values[rows], slopes, _ = self._closed._solve(points[rows], gradient)
+        values, status = torch.empty(len(points), dtype=torch.float64), torch.empty(len(points), dtype=torch.int64)
+        gradients = torch.empty(len(points) if gradient else 0, 8, dtype=torch.float64)
+        solved_for, closed = self._run_blocks(self._price, points[alive], gradient), self._closed._solve(points[~alive], gradient)
+        for rows, answer in ((alive, solved_for), (~alive, closed)):
+            values[rows], slopes, status[rows] = answer
             if gradient:
                 gradients[rows] = slopes
-        rows = np.flatnonzero(alive)
-
-        def work(start: int, stop: int) -> None:
-            some = rows[start:stop]
-            values[some], slopes = self._price(points[some], gradient)
-            if gradient:
-                gradients[some] = slopes
-
-        in_chunks(work, len(rows), self.chunk)
-        good = torch.isfinite(values)
-        if gradient:
-            good &= torch.isfinite(gradients).all(dim=1)
-        return values, gradients, torch.where(good, EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).to(torch.int64)
+        return values, gradients, status
 
     def _price(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Values [n] and gradients [n, 8] at points whose price has to be solved for."""
@@ -121,21 +95,12 @@ class SingleBarrierPDE(BatchedOracle):
 
     def _discrete(self, points: np.ndarray, gradient: bool, way: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The knock-out's part; all meshes move in one way."""
-        with torch.inference_mode(False), torch.set_grad_enabled(gradient):
-            columns = [torch.from_numpy(column).requires_grad_(gradient) for column in np.ascontiguousarray(points.T)]
+
+        def pose(columns: list[torch.Tensor]) -> Posed:
             terms = _terms(self.kind, columns)
             shape = frame(terms.distance, terms.strike, terms.variance, terms.growth, terms.waiting, moving=way != RESTING)
-            numbers = [*shape, terms.constant, terms.slope, terms.rebate, terms.waiting]
-            frames = torch.stack([number.detach() for number in numbers]).numpy()
-            u, bars = (torch.from_numpy(part) for part in self._grids(frames, gradient, way))
-            scale = terms.scale.detach()
-            if not gradient:
-                return scale * u, torch.zeros(1, dtype=torch.float64)
-            pairs = [(terms.scale, u)] + [(number, scale * bar) for number, bar in zip(numbers, bars, strict=True) if number.requires_grad]
-            slopes = torch.autograd.grad([number for number, _ in pairs], columns, [bar for _, bar in pairs])
-            return scale * u, torch.stack(slopes, dim=1)
+            return Posed(terms.scale, [*shape, terms.constant, terms.slope, terms.rebate, terms.waiting])
 
-    def _grids(self, frames: np.ndarray, gradient: bool, way: int) -> tuple[np.ndarray, np.ndarray]:
         def solve(frames: np.ndarray, space: int, time: int, values: np.ndarray, bars: np.ndarray) -> None:
             levels = np.array(level_times(time))
             times = levels**2 if way == TOWARDS_BARRIER else levels
@@ -144,7 +109,7 @@ class SingleBarrierPDE(BatchedOracle):
             solve_grid(frames, self._side, times, pace, way != RESTING, memory, aligned(2, space + 1), values, bars)
 
         grid = Grid(self.grid.space // 8 * 12, 2 * self.grid.time, self.grid.extrapolate) if way != RESTING else self.grid
-        return solved_on(grid, frames, gradient, solve)
+        return solved(grid, points, gradient, pose, solve)
 
 
 class _Terms(NamedTuple):

@@ -19,6 +19,7 @@ from pybackdoor.domain import Domain
 from pybackdoor.errors import FileRefusedError, InputError
 from pybackdoor.oracles import BudgetedOracle, CallableOracle, CountedOracle, DiskCachedOracle, Oracle, oracle
 from pybackdoor.oracles.american import AmericanPut
+from pybackdoor.oracles.american_pde import AmericanPutPDE
 from pybackdoor.oracles.answer_file import AnswerFile
 from pybackdoor.oracles.down_and_out_put_mc import DownAndOutPutMonteCarlo
 from pybackdoor.oracles.heston import HestonPut
@@ -76,6 +77,13 @@ def test_other_oracles_and_other_settings_do_not_share_answers(other: Oracle) ->
     for one in (HestonPut(), DownAndOutPutMonteCarlo()):
         assert identity(one) != identity(other)
         assert identity(one) == identity(type(one)()) == identity(CountedOracle(one))
+
+
+def test_grids_do_not_share_answers() -> None:
+    made = [AmericanPutPDE(), AmericanPutPDE("high"), AmericanPutPDE(space=48, time=16), AmericanPutPDE(space=64, time=16)]
+    made.append(AmericanPutPDE(space=48, time=16, extrapolate=False))
+    assert len({str(identity(one)) for one in made}) == 5
+    assert identity(made[1].coarser()) == identity(made[0])  # type: ignore[arg-type]
 
 
 def test_a_function_is_known_by_its_file_or_by_the_users_word(path: Path, tmp_path: Path) -> None:
