@@ -88,7 +88,9 @@ def groups(device: torch.device, dry: bool) -> Iterator[Group]:
 
 def group(case: Case, dry: bool) -> Group:
     """Ours and its peers on one case."""
-    subjects = [Subject(f"ours {name}", lambda name=name: ours_run(case, name)) for name in (["cpu", "reference"] if dry else ["cuda"])]
+    subjects = [
+        Subject(f"ours {name}", lambda name=name: ours_run(case, name)) for name in (["cpu", "reference"] if dry else ["cuda", "cuda_tf32x3"])
+    ]
     subjects += [
         Subject("torch.func eager", lambda: Torch(case).run),
         Subject("torch.func CUDA graphs", lambda: Torch(case).graphed()),

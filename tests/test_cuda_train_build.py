@@ -29,11 +29,13 @@ def compiled(request, nvcc, tmp_path_factory) -> tuple[Path, str]:  # noqa: F811
 def test_no_kernel_spills(compiled):
     _, said = compiled
     kernels = re.findall(
-        r"TrainTileILi(\d+)E.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers", said, re.DOTALL
+        r"TrainTileILi(\d+)ELb([01])E.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers",
+        said,
+        re.DOTALL,
     )
-    assert sorted(int(width) for width, *_ in kernels) == list(WIDTHS)
-    for width, stack, stores, loads, registers in kernels:
-        print(f"{width} wide: {registers} registers")
+    assert sorted((int(width), int(tensor)) for width, tensor, *_ in kernels) == [(width, tensor) for width in WIDTHS for tensor in (0, 1)]
+    for width, tensor, stack, stores, loads, registers in kernels:
+        print(f"{width} wide{' on tensor cores' if tensor == '1' else ''}: {registers} registers")
         assert (stack, stores, loads) == ("0", "0", "0")
         assert int(registers) <= 255  # 256 threads a block, one block a multiprocessor
 
@@ -42,14 +44,19 @@ def test_machine_code_is_single_precision_and_reads_shared_memory_wide(compiled,
     environment = {"PATH": f"{Path(disassembler).parent}:/usr/bin:/bin"}
     said = subprocess.run([disassembler, "--dump-sass", str(compiled[0])], capture_output=True, text=True, check=True, env=environment).stdout
     kernels = re.split(r"Function : ", said)[1:]
-    assert len(kernels) == len(WIDTHS)
+    assert len(kernels) == 2 * len(WIDTHS)
     for kernel in kernels:
         name = kernel.split()[0]
         operations = Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", kernel))
         double = [name for name in operations if re.match(r"(DADD|DMUL|DFMA|DSETP|DMNMX)\b", name) or "F64" in name or "RCP64" in name]
         assert double == []
-        assert operations["LDS.128"] > 100, name
-        assert operations["FFMA"] > 7.5 * operations["LDS.128"]  # 8 a load in the products
+        tensor = operations["HMMA.1688.F32.TF32"]
+        if "Lb1E" in name:
+            assert tensor >= 2 * 48 + 24, name  # 48 a panel, forward and backward, and the gradient's
+        else:
+            assert tensor == 0
+            assert operations["LDS.128"] > 100, name
+            assert operations["FFMA"] > 7.5 * operations["LDS.128"]  # 8 a load in the products
         generic = [operation for operation in operations if re.match(r"(LD|ST|ATOM|RED)(\.E)?(\.|$)", operation)]
         assert generic == [], f"{name}: shared memory is read by generic addresses, or something is added atomically"
         assert not any(re.match(r"(ATOM|RED)", operation) for operation in operations)

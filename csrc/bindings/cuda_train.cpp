@@ -69,7 +69,7 @@ T* pointer(const py::dict& call, const char* name) {
 void launch(const TrainShape& shape, const TrainPlacement& place, const py::dict& call) {
   const py::dict plan = call["plan"];
   TrainLaunch made{};
-  made.shape = shape, made.place = place;
+  made.shape = shape, made.place = place, made.tensor = call["tensor"].cast<bool>();
   made.data = {pointer<const float>(call, "x"),           pointer<const float>(call, "y"),  pointer<const float>(call, "weights"),
                call["weights_step"].cast<std::int64_t>(), pointer<const int>(call, "rows"), pointer<const std::int64_t>(call, "sources")};
   made.memory = {pointer<float>(call, "parameters"), pointer<float>(call, "first"), pointer<float>(call, "second"), pointer<float>(call, "workspace"),

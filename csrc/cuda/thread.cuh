@@ -50,6 +50,27 @@ PYBACKDOOR_DEVICE Four load4(const float* p) {
 }
 PYBACKDOOR_DEVICE void store4(float* p, const Four& v) { *reinterpret_cast<float4*>(p) = make_float4(v.x[0], v.x[1], v.x[2], v.x[3]); }
 
+PYBACKDOOR_DEVICE void load2(const float* p, float& first, float& second) {
+  const float2 v = *reinterpret_cast<const float2*>(p);
+  first = v.x, second = v.y;
+}
+
+PYBACKDOOR_DEVICE unsigned to_word(float x) { return __float_as_uint(x); }
+PYBACKDOOR_DEVICE float from_word(unsigned word) { return __uint_as_float(word); }
+
+// c += a b on tensor cores, 32 by 8 with 8 by 16 numbers in pieces of 16 rows and 8 columns, as mma.m16n8k8 deals them to the lanes; the factors'
+// last 13 bits do not count.
+PYBACKDOOR_DEVICE void multiply_tf32(const Thread&, const float (&a)[2][4], const float (&b)[2][2], float (&c)[2][2][4]) {
+#pragma unroll
+  for (int m = 0; m < 2; ++m)
+#pragma unroll
+    for (int n = 0; n < 2; ++n)
+      asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+                   : "+f"(c[m][n][0]), "+f"(c[m][n][1]), "+f"(c[m][n][2]), "+f"(c[m][n][3])
+                   : "r"(to_word(a[m][0])), "r"(to_word(a[m][1])), "r"(to_word(a[m][2])), "r"(to_word(a[m][3])), "r"(to_word(b[n][0])),
+                     "r"(to_word(b[n][1])));
+}
+
 // Of memory nothing writes during the launch.
 template <bool Shared>
 PYBACKDOOR_DEVICE Four load_weights(const float* p) {

@@ -26,17 +26,22 @@ const char* train_refusal(const TrainShape& shape, int shared_bytes) { return re
 
 TrainPlacement place_train(const TrainShape& shape, int batch_size, int shared_bytes) { return lay_out_train(shape, batch_size, shared_bytes); }
 
+template <int Width>
+static const char* enqueue_width(const TrainLaunch& launch, cudaStream_t stream) {
+  return launch.tensor ? enqueue<TrainTile<Width, true>>(launch, stream) : enqueue<TrainTile<Width, false>>(launch, stream);
+}
+
 const char* launch_train(const TrainLaunch& launch, void* stream) {
   const auto queue = static_cast<cudaStream_t>(stream);
   switch (launch.place.packing.width) {
     case 32:
-      return enqueue<TrainTile<32>>(launch, queue);
+      return enqueue_width<32>(launch, queue);
     case 64:
-      return enqueue<TrainTile<64>>(launch, queue);
+      return enqueue_width<64>(launch, queue);
     case 128:
-      return enqueue<TrainTile<128>>(launch, queue);
+      return enqueue_width<128>(launch, queue);
     default:
-      return enqueue<TrainTile<256>>(launch, queue);
+      return enqueue_width<256>(launch, queue);
   }
 }
 

@@ -8,16 +8,19 @@
 
 #include "cuda/thread.cuh"
 #include "cuda/train_plan.hpp"
+#include "cuda/train_tensor.cuh"
 
 namespace pybackdoor {
 
-template <int Width>
+template <int Width, bool Tensor>
 struct TrainTile {
   static constexpr int width = Width, rows = slot_floats / Width;
   static constexpr int blocks = Width / 32;  // of 32 units
   static constexpr int key = (rows / 4 < 8 ? rows / 4 : 8) - 1;
   static constexpr int copies = Width == 32 ? 4 : 1;
-  static constexpr int matrix = Width * Width, panel = 32 * Width;  // panel: 32 columns, or 32 rows, of a matrix
+  static constexpr int matrix = Width * Width, panel = 32 * Width;                // panel: 32 columns, or 32 rows, of a matrix
+  static constexpr bool tensor = Tensor;                                          // products on tensor cores
+  static constexpr int unit_lanes = Tensor ? 4 : 2, row_lanes = Tensor ? 2 : 16;  // see own_of
   static constexpr int threads = 32 * train_warps;
   static constexpr int unrolled = Width == 64 ? 8 : 2;  // steps of four terms; compiling more takes long
 };
@@ -27,12 +30,12 @@ struct Own {
   int a, b, block, unit, group;
 };
 
-// Bits 1, 2 and 3 of the lane number a; bits 0 and 4 number b.
+// Bits 1, 2 and 3 of the lane number a, bits 0 and 4 number b; as tensor cores deal out numbers, bits 2 to 4 and bits 0 and 1.
 template <class S>
 PYBACKDOOR_DEVICE Own own_of(const Thread& thread) {
   Own own;
-  own.a = (thread.lane >> 1) & 7;
-  own.b = (thread.lane & 1) | ((thread.lane >> 3) & 2);
+  own.a = S::tensor ? thread.lane >> 2 : (thread.lane >> 1) & 7;
+  own.b = S::tensor ? thread.lane & 3 : (thread.lane & 1) | ((thread.lane >> 3) & 2);
   own.block = thread.warp % S::blocks;
   own.unit = 32 * own.block + own.a;
   own.group = 4 * (thread.warp / S::blocks) + own.b;
@@ -114,9 +117,22 @@ PYBACKDOOR_DEVICE void put_panel(const Four (&held)[S::blocks], int self, float*
   for (int part = 0; part < S::blocks; ++part) store4(stage + part * 1024 + 4 * self, held[part]);
 }
 
+// One panel of a product: forward, `near` is [W rows][32]; backward, the rows in the thread's block of columns, [32][32].
+template <class S, bool Backward, class Sums>
+PYBACKDOOR_DEVICE void panel_product(const Thread& thread, const float* near, const float* slot, int number, const Own& own, Sums& sums) {
+  if constexpr (S::tensor && Backward)
+    backward_panel_tensor<S>(thread, near, slot, number, own.group - own.b, sums);
+  else if constexpr (S::tensor)
+    forward_panel_tensor<S>(thread, near, slot, number, own.block, own.group - own.b, sums);
+  else if constexpr (Backward)
+    backward_panel<S>(near, slot, number, own, sums);
+  else
+    forward_panel<S>(near, slot, number, own, sums);
+}
+
 // sums += W x, or W^T x: of a matrix in shared memory (`near`), or of one in the workspace (`far`) that passes through the two panels of `near`.
-template <class S, bool Backward>
-PYBACKDOOR_DEVICE void hidden_product(const Thread& thread, float* near, const float* far, const float* slot, const Own& own, Piece& sums) {
+template <class S, bool Backward, class Sums>
+PYBACKDOOR_DEVICE void all_panels(const Thread& thread, float* near, const float* far, const float* slot, const Own& own, Sums& sums) {
   const int self = thread_number(thread);
   Four held[S::blocks] = {};
   if (far) {
@@ -127,14 +143,22 @@ PYBACKDOOR_DEVICE void hidden_product(const Thread& thread, float* near, const f
 #pragma unroll 1
   for (int number = 0; number < S::blocks; ++number) {
     if (far && number + 1 < S::blocks) fetch_panel<S, Backward>(far, number + 1, self, held);
-    if constexpr (Backward) {
-      backward_panel<S>(near + (far ? (number & 1) * S::panel + own.block * 1024 : own.block * S::panel + number * 1024), slot, number, own, sums);
-    } else {
-      forward_panel<S>(near + (far ? number & 1 : number) * S::panel, slot, number, own, sums);
-    }
+    const int panel = (far ? number & 1 : Backward ? 0 : number) * S::panel;
+    const int within = !Backward ? 0 : far ? own.block * 1024 : own.block * S::panel + number * 1024;
+    panel_product<S, Backward>(thread, near + panel + within, slot, number, own, sums);
     if (!far) continue;
     if (number + 1 < S::blocks) put_panel<S>(held, self, near + ((number + 1) & 1) * S::panel);
     block_barrier(thread);
+  }
+}
+template <class S, bool Backward>
+PYBACKDOOR_DEVICE void hidden_product(const Thread& thread, float* near, const float* far, const float* slot, const Own& own, Piece& sums) {
+  if constexpr (S::tensor) {
+    TensorSums open = open_sums(sums.s);
+    all_panels<S, Backward>(thread, near, far, slot, own, open);
+    close_sums(open, sums.s);
+  } else {
+    all_panels<S, Backward>(thread, near, far, slot, own, sums);
   }
 }
 
@@ -154,11 +178,19 @@ PYBACKDOOR_DEVICE void first_product(const float* matrix, int columns, const flo
   }
 }
 
-// A piece of a matrix' gradient: rows row + 8 i by the columns of group `group`, sums over the tile's row groups from `first` to `last`.
+// A piece of a matrix' gradient: rows row + 8 i by the columns of group `group` of `groups`, sums over the tile's row groups from `first` to `last`.
 template <class S, bool First>
-PYBACKDOOR_DEVICE Piece gradient_piece(const float* deltas, const float* inputs, int row, int group, int first, int last) {
+PYBACKDOOR_DEVICE Piece gradient_piece(const Thread& thread, const float* deltas, const float* inputs, int row, int group, int groups, int first,
+                                       int last) {
   constexpr int step = S::key + 1;
   Piece sums{};
+  if constexpr (S::tensor) {
+    TensorSums open{};
+    gradient_tensor<S, First>(thread, deltas, inputs, row, group - (thread.lane & 3), groups, first, last, open);
+    close_sums(open, sums.s);
+    return sums;
+  }
+  if (group >= groups) return sums;
   const int column = First ? 4 * group : 32 * (group >> 3) + (group & 7), apart = First ? 1 : 8;
 #pragma unroll 1
   for (int start = first; start < last; start += step) {

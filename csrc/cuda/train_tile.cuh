@@ -172,7 +172,7 @@ PYBACKDOOR_DEVICE void forward_tile(const Thread& thread, const TrainLaunch& lau
 #pragma unroll
     for (int i = 0; i < 4; ++i) parts.x[r] = fmaf(block.head[packing.output + own.unit + 8 * i], values.s[i][r], parts.x[r]);
 #pragma unroll
-    for (int mask = 2; mask < 16; mask *= 2) parts.x[r] += shuffle_xor(thread, parts.x[r], mask);
+    for (int mask = S::unit_lanes; mask < 8 * S::unit_lanes; mask *= 2) parts.x[r] += shuffle_xor(thread, parts.x[r], mask);
   }
   if (own.a == 0) store4(block.outputs + own.block * S::rows + 4 * own.group, parts);
   block_barrier(thread);
@@ -201,7 +201,7 @@ PYBACKDOOR_DEVICE void sum_rows(const Thread& thread, const Piece& piece, const 
   for (int i = 0; i < 4; ++i) {
     float sum = (piece.s[i][0] + piece.s[i][1]) + (piece.s[i][2] + piece.s[i][3]);
 #pragma unroll
-    for (int mask = 1; mask < 32; mask *= 16) sum += shuffle_xor(thread, sum, mask);
+    for (int mask = 1; mask <= S::row_lanes; mask *= S::row_lanes) sum += shuffle_xor(thread, sum, mask);
     if (own.b == 0) sums[own.group / 4 * S::width + own.unit + 8 * i] = sum;
   }
 }
@@ -282,8 +282,8 @@ PYBACKDOOR_DEVICE void matrix_gradient(const Thread& thread, const TrainLaunch& 
 #pragma unroll 1
   for (int piece = thread.warp / S::copies; piece < pieces; piece += train_warps / S::copies) {
     const int row = 32 * (piece % S::blocks) + own.a, group = 4 * (piece / S::blocks) + own.b;
+    const Piece sums = gradient_piece<S, First>(thread, deltas, inputs, row, group, groups, slice * share, (slice + 1) * share);
     if (group >= groups) continue;
-    const Piece sums = gradient_piece<S, First>(deltas, inputs, row, group, slice * share, (slice + 1) * share);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       const std::int64_t at = First ? first_place(packing.columns, row + 8 * i, 4 * group)

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <barrier>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -27,6 +28,7 @@ struct EmulatedWarp {
   float numbers[32];
   long long words[32];
   bool conditions[32];
+  float factors[32][12];  // a[2][4], b[2][2]
 };
 
 struct EmulatedBlock {
@@ -88,6 +90,34 @@ inline Four load4(const float* p) {
   return four;
 }
 inline void store4(float* p, const Four& v) { std::memcpy(__builtin_assume_aligned(p, 16), &v, sizeof v); }
+inline void load2(const float* p, float& first, float& second) {
+  const float* const pair = static_cast<const float*>(__builtin_assume_aligned(p, 8));
+  first = pair[0], second = pair[1];
+}
+
+inline unsigned to_word(float x) { return std::bit_cast<unsigned>(x); }
+inline float from_word(unsigned word) { return std::bit_cast<float>(word); }
+
+// From the definition of mma.m16n8k8: row p + 8 h, column c of piece (m, n) of the result is the sum over k of a(row, k) b(k, column).
+inline void multiply_tf32(const Thread& thread, const float (&a)[2][4], const float (&b)[2][2], float (&c)[2][2][4]) {
+  EmulatedWarp& warp = thread.host->warp[thread.warp];
+  float (&own)[12] = warp.factors[thread.lane];
+  const auto cut = [](float x) { return from_word(to_word(x) & 0xffffe000u); };
+  for (int i = 0; i < 8; ++i) own[i] = cut(a[i / 4][i % 4]);
+  for (int i = 0; i < 4; ++i) own[8 + i] = cut(b[i / 2][i % 2]);
+  warp.barrier.arrive_and_wait();
+  const int p = thread.lane >> 2, q = thread.lane & 3;
+  for (int m = 0; m < 2; ++m)
+    for (int n = 0; n < 2; ++n)
+      for (int i = 0; i < 4; ++i)
+        for (int k = 0; k < 8; ++k) {
+          const float left = warp.factors[4 * p + k % 4][4 * m + 2 * (k / 4) + i / 2];
+          const float right = warp.factors[4 * (2 * q + i % 2) + k % 4][8 + 2 * n + k / 4];
+          c[m][n][i] = std::fma(left, right, c[m][n][i]);
+        }
+  warp.barrier.arrive_and_wait();
+}
+
 template <bool>
 Four load_weights(const float* p) {
   return load4(p);

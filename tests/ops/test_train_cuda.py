@@ -68,10 +68,11 @@ def native():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_without_a_device_it_is_refused_with_the_reason():
+@pytest.mark.parametrize("backend", ["cuda", "cuda_tf32x3"])
+def test_without_a_device_it_is_refused_with_the_reason(backend):
     x, y = problem()
-    with pytest.raises(UnsupportedError, match=r"backend 'cuda' cannot serve this call: .*CUDA.*these can: cpu, reference"):
-        train(initial_state((5, 8, 1), "silu"), TrainingPlan(steps=1), x, y, activation="silu", backend="cuda")
+    with pytest.raises(UnsupportedError, match=rf"backend '{backend}' cannot serve this call: .*CUDA.*these can: cpu, reference"):
+        train(initial_state((5, 8, 1), "silu"), TrainingPlan(steps=1), x, y, activation="silu", backend=backend)
 
 
 @pytest.mark.parametrize("widths", SHAPES, ids=lambda widths: "-".join(map(str, widths)))
@@ -161,8 +162,13 @@ def test_the_scalars_are_sent_anew_when_used_up(native, monkeypatch):
     assert deviation(after, expected) < 1e-5
 
 
-def on_gpu(start, plan, x, y, **options):
-    return train(moved(start, device="cuda"), plan, x.cuda(), y.cuda(), backend="cuda", **options)
+def on_gpu(start, plan, x, y, backend="cuda", **options):
+    return train(moved(start, device="cuda"), plan, x.cuda(), y.cuda(), backend=backend, **options)
+
+
+@pytest.fixture(params=["cuda", "cuda_tf32x3"])
+def backend(request):
+    return request.param
 
 
 def exactly(start, plan, x, y, **options):
@@ -173,12 +179,12 @@ def exactly(start, plan, x, y, **options):
 @pytest.mark.gpu
 @pytest.mark.parametrize("width", [30, 64, 100, 200])
 @pytest.mark.parametrize("activation", SMOOTH)
-def test_hundred_steps(activation, width):
+def test_hundred_steps(activation, width, backend):
     x, y = problem()
     plan = TrainingPlan(steps=100, batch_size=64, learning_rate=3e-3, weight_decay=0.01)
     start = initial_state((5, width - 10, width, 1), activation, networks=3)
     expected, history = exactly(start, plan, x, y, activation=activation, report_every=10)
-    after, own = on_gpu(start, plan, x, y, activation=activation, report_every=10)
+    after, own = on_gpu(start, plan, x, y, backend, activation=activation, report_every=10)
     assert deviation(after, expected) < 1e-4
     assert deviation(after, start) > 1e-2
     torch.testing.assert_close(own.training_loss.cpu().double(), history.training_loss, rtol=1e-4, atol=1e-6)
@@ -187,32 +193,35 @@ def test_hundred_steps(activation, width):
 @needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu"])
-def test_hundred_steps_with_kinks(activation):
-    """A rounding at a kink grows into different weights, so the measure is what torch in single precision does itself, over 12 networks."""
+def test_hundred_steps_with_kinks(activation, backend):
+    """A rounding at a kink grows into different weights, so the measure is what torch in single precision does itself, over 12 networks.
+
+    Tensor cores cut off the sums they add to, which errs a few times as much.
+    """
     x, y = problem()
     plan = TrainingPlan(steps=100, batch_size=64, learning_rate=3e-3)
     start = initial_state((5, 64, 64, 1), activation, networks=12)
     expected, _ = exactly(start, plan, x, y, activation=activation)
     single, _ = train(start, plan, x, y, activation=activation, backend="reference")
-    after, _ = on_gpu(start, plan, x, y, activation=activation)
+    after, _ = on_gpu(start, plan, x, y, backend, activation=activation)
     squares = [
         sum(float((a.cpu().double() - b).square().sum()) for a, b in zip(tensors(state)[:6], tensors(expected)[:6], strict=True))
         for state in (after, single)
     ]
-    assert squares[0] ** 0.5 <= 2 * squares[1] ** 0.5
+    assert squares[0] ** 0.5 <= (2 if backend == "cuda" else 6) * squares[1] ** 0.5
     assert 0 < deviation(after, expected) < 1e-2
 
 
 @needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("widths", SHAPES, ids=lambda widths: "-".join(map(str, widths)))
-def test_shapes(widths):
+def test_shapes(widths, backend):
     x, y = problem(rows=150, features=widths[0])
     plan = TrainingPlan(steps=12, batch_size=71)
     start = initial_state(widths, "sigmoid")
     expected, _ = exactly(start, plan, x, y, activation="sigmoid", snapshot_steps=[0, 12])
-    after, history = on_gpu(start, plan, x, y, activation="sigmoid", snapshot_steps=[0, 12])
-    assert deviation(after, expected) < 2e-5
+    after, history = on_gpu(start, plan, x, y, backend, activation="sigmoid", snapshot_steps=[0, 12])
+    assert deviation(after, expected) < (2e-5 if backend == "cuda" else 1e-4)
     assert history.snapshots.keys() == {0, 12}
 
 
@@ -220,36 +229,36 @@ def test_shapes(widths):
 @pytest.mark.gpu
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 63, 64, 65, 131, 400, 1023, 1024, 1025, 3001])
 @pytest.mark.parametrize("rows", [1, 37, 5000])
-def test_batch_sizes_and_rows(batch_size, rows):
+def test_batch_sizes_and_rows(batch_size, rows, backend):
     x, y = problem(rows=rows + 1)
     x, y = x[:rows], y[:rows]
     plan = TrainingPlan(steps=7, batch_size=batch_size)
     start = initial_state((5, 19, 6, 1), "softplus")
     expected, _ = exactly(start, plan, x, y, activation="softplus")
-    after, _ = on_gpu(start, plan, x, y, activation="softplus")
-    assert deviation(after, expected) < 2e-5
+    after, _ = on_gpu(start, plan, x, y, backend, activation="softplus")
+    assert deviation(after, expected) < (2e-5 if backend == "cuda" else 1e-4)
 
 
 @needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("width", [16, 64, 128, 256])
-def test_any_split_of_the_steps_gives_the_same_bits(width, monkeypatch):
+def test_any_split_of_the_steps_gives_the_same_bits(width, monkeypatch, backend):
     x, y = problem(300)
     plan = TrainingPlan(steps=45, batch_size=70, weight_decay=0.01, seed=1)
     start = initial_state((5, width, width, width, 1), "silu", networks=2)
     options = {"activation": "silu", "rows": [torch.arange(200), torch.arange(50, 300)]}
-    whole, _ = on_gpu(start, plan, x, y, **options)
+    whole, _ = on_gpu(start, plan, x, y, backend, **options)
     parts = start
     for until in (0, 1, 2, 17, 17, 44, 45):
-        parts, _ = on_gpu(parts, plan, x, y, until=until, report_every=3, **options)
+        parts, _ = on_gpu(parts, plan, x, y, backend, until=until, report_every=3, **options)
     assert_same_bits(whole, parts)
     monkeypatch.setattr(cuda, "_SLICE", 1e-9)
-    assert_same_bits(whole, on_gpu(start, plan, x, y, **options)[0])
+    assert_same_bits(whole, on_gpu(start, plan, x, y, backend, **options)[0])
 
 
 @needs_gpu
 @pytest.mark.gpu
-def test_networks_do_not_see_one_another():
+def test_networks_do_not_see_one_another(backend):
     """More of them than any chip has multiprocessors; each the same bits as alone."""
     x, y = problem(300)
     networks, plan = 401, TrainingPlan(steps=20, batch_size=96, seed=2)
@@ -258,12 +267,12 @@ def test_networks_do_not_see_one_another():
     rows = [torch.randperm(300, generator=generator)[: 1 + m % 300] for m in range(networks)]
     weights = 0.1 + torch.rand(networks, 300, generator=generator)
     options = {"activation": "tanh", "validation_rows": torch.arange(40), "snapshot_steps": (20,), "report_every": 20}
-    together, history = on_gpu(start, plan, x, y, rows=rows, sample_weights=weights.cuda(), **options)
+    together, history = on_gpu(start, plan, x, y, backend, rows=rows, sample_weights=weights.cuda(), **options)
     for m in (0, 1, 131, 132, 400):
         one = TrainingState(
             *(tuple(tensor[m : m + 1] for tensor in part) for part in (start.weights, start.biases, start.first_moments, start.second_moments))
         )
-        alone, own = on_gpu(one, plan, x, y, rows=rows[m : m + 1], sample_weights=weights[m].cuda(), streams=[m], **options)
+        alone, own = on_gpu(one, plan, x, y, backend, rows=rows[m : m + 1], sample_weights=weights[m].cuda(), streams=[m], **options)
         assert all(torch.equal(joint[m], single[0]) for joint, single in zip(tensors(together), tensors(alone), strict=True))
         assert torch.equal(history.training_loss[:, m], own.training_loss[:, 0])
         assert torch.equal(history.snapshots[20][m], own.snapshots[20][0])
@@ -273,7 +282,7 @@ def test_networks_do_not_see_one_another():
 @needs_gpu
 @pytest.mark.gpu
 @pytest.mark.parametrize("loss", ["mse", "huber"])
-def test_the_history_equals_the_references(loss):
+def test_the_history_equals_the_references(loss, backend):
     x, y = problem(500)
     plan = TrainingPlan(steps=60, batch_size=67, loss=loss, huber_delta=0.4, weight_decay=0.01, schedule="cosine")
     start = initial_state((5, 21, 40, 1), "gelu", networks=2)
@@ -282,7 +291,7 @@ def test_the_history_equals_the_references(loss):
     expected, history = exactly(start, plan, x, y, sample_weights=weights.double(), **options)
     poison = [torch.full((1 << 22,), torch.nan, device="cuda") for _ in range(4)]  # what is allocated next finds NaN
     del poison
-    after, own = on_gpu(start, plan, x, y, sample_weights=weights.cuda(), **options)
+    after, own = on_gpu(start, plan, x, y, backend, sample_weights=weights.cuda(), **options)
     assert deviation(after, expected) < 1e-4
     assert own.steps.tolist() == [17, 34, 51, 60]
     torch.testing.assert_close(own.training_loss.cpu().double(), history.training_loss, rtol=1e-4, atol=1e-6)
@@ -354,9 +363,11 @@ def test_what_it_cannot_serve_is_refused_with_the_reason_and_served_by_another()
 
 @needs_gpu
 @pytest.mark.gpu
-def test_a_training_that_diverges_goes_on_and_reports_it():
+def test_a_training_that_diverges_goes_on_and_reports_it(backend):
     x, y = problem()
     x[7] = 1e30
-    after, history = on_gpu(initial_state((5, 64, 64, 1), "silu"), TrainingPlan(steps=30, batch_size=100), x, y, activation="silu", report_every=10)
+    after, history = on_gpu(
+        initial_state((5, 64, 64, 1), "silu"), TrainingPlan(steps=30, batch_size=100), x, y, backend, activation="silu", report_every=10
+    )
     assert after.step == 30
     assert not bool(history.training_loss[-1].isfinite().all())

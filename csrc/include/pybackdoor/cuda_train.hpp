@@ -64,6 +64,7 @@ struct TrainMemory {
 struct TrainLaunch {
   TrainShape shape;
   TrainPlacement place;
+  bool tensor;  // products as three of TF32 on tensor cores, else fused float32
   TrainData data;
   TrainMemory memory;
   std::int64_t networks;

@@ -23,10 +23,11 @@ BACKENDS = Registry(
     {
         "cpu": "pybackdoor.ops.train.cpu:BACKEND",
         "cuda": "pybackdoor.ops.train.cuda:BACKEND",
+        "cuda_tf32x3": "pybackdoor.ops.train.cuda:TENSOR_BACKEND",
         "reference": "pybackdoor.ops.train.reference:BACKEND",
     },
 )
-ORDER = ("cuda", "cpu", "reference")  # a device leaves some of them; of those, the fastest first
+ORDER = ("cuda", "cpu", "reference")  # a device leaves some of them; of those, the fastest first. cuda_tf32x3 serves when it is named
 
 
 @staged("train")
@@ -62,7 +63,7 @@ def train(
     report_every: steps between two entries of the history; the last step of the range has an entry always.
     snapshot_steps: steps after which the residuals y - prediction of all N rows are kept, [M, N]; those outside state.step .. until are passed over.
     streams: M Philox streams, default 0 .. M - 1. progress: called with the step, about ten times a second and at each entry.
-    backend: "auto", "cuda" (float32 on a GPU), "cpu" or "reference".
+    backend: "auto", "cuda" (float32 on a GPU), "cuda_tf32x3" (products on its tensor cores, close to float32), "cpu" or "reference".
     threads: of the "cpu" backend (default: `settings.threads()`); the result does not depend on it.
 
     Interrupted (Ctrl-C, an exception in `progress`), it raises and leaves nothing half-done: the state it was given stays valid.

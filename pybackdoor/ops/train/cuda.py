@@ -20,7 +20,10 @@ _SCALARS = 1 << 14  # steps whose learning rates are sent at once
 
 
 class CudaBackend:
-    """Serves float32 calls on CUDA tensors."""
+    """Serves float32 calls on CUDA tensors; with `tensor`, the products are computed on tensor cores, as three in TF32 for one, close to float32."""
+
+    def __init__(self, tensor: bool = False) -> None:
+        self.tensor = tensor
 
     def unsupported(self, device: torch.device, *, dtype: torch.dtype, widths: tuple[int, ...] = (), largest: int = 0) -> str | None:
         """Why a call cannot be served here, or None. widths: inputs, hidden widths, 1; largest: of the rows and the batch."""
@@ -51,16 +54,16 @@ class CudaBackend:
     def train(self, task: TrainingTask) -> tuple[TrainingState, TrainingHistory]:
         """What `reference.run` defines."""
         with torch.no_grad(), torch.cuda.device(task.x.device):
-            return _Training(task).run()
+            return _Training(task, self.tensor).run()
 
 
 class _Training:
     """The packed state on the device, and what the launches need."""
 
-    def __init__(self, task: TrainingTask) -> None:
+    def __init__(self, task: TrainingTask, tensor: bool) -> None:
         module, state, device = native(), task.state, task.x.device
         widths = (state.weights[0].shape[2], *(weight.shape[1] for weight in state.weights))
-        self.task, self.plan = task, native_plan(task.plan)
+        self.task, self.tensor, self.plan = task, tensor, native_plan(task.plan)
         self.multiprocessors, shared_bytes = module.limits(torch.cuda.current_device())
         self.shape = _shape(widths, task.activation)
         self.place = module.place_train(self.shape, task.plan.batch_size, shared_bytes)
@@ -113,6 +116,7 @@ class _Training:
         weights = self.weights
         call = {
             "plan": self.plan,
+            "tensor": self.tensor,
             "x": self.task.x.data_ptr(),
             "y": self.task.y.data_ptr(),
             "weights": _address(weights),
@@ -271,3 +275,4 @@ def _sources(vectors: Sequence[torch.Tensor], streams: Sequence[int]) -> tuple[t
 
 
 BACKEND = CudaBackend()
+TENSOR_BACKEND = CudaBackend(tensor=True)
