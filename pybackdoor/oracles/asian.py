@@ -44,7 +44,7 @@ class Asian(MonteCarloOracle):
         if dates < 1:
             raise InputError(f"{self.name}: {dates} dates; at least 1 is needed")
         self.dates = dates
-        super().__init__(paths=paths, dimensions=dates, seed=seed, draws=draws, bridged=True)
+        super().__init__(paths=paths, dimensions=dates, seed=seed, draws=draws, walk=dates)
 
     def _with_paths(self, paths: int) -> Asian:
         return type(self)(dates=self.dates, paths=paths, seed=self.seed, draws=self.draws.method)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from pybackdoor.errors import InputError
-from pybackdoor.oracles import heston
+from pybackdoor.oracles import heston, heston_shifted
 from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
@@ -15,9 +15,11 @@ from pybackdoor.oracles.scalar.quadratic_exponential import quadratic_exponentia
 from pybackdoor.oracles.scalar.vmath import exp, log, log_ratio, normal
 
 VARIANCE, DRIFT, CLOCK, SHARES, ASSET, CASH = (row * BLOCK for row in range(6))
-BY_VARIANCE, BY_DRIFT, BY_CLOCK, SUMS = 6 * BLOCK, 11 * BLOCK, 17 * BLOCK, 22 * BLOCK  # 5, 6, 5 and 6 rows; DRIFT and SUMS end with the correlation's
-G, G_PSI, L_PSI, L_Y, PSI, MEAN = (row * BLOCK for row in range(28, 34))
-ROWS = 34
+BY_VARIANCE, BY_DRIFT, BY_CLOCK, SUMS = 6 * BLOCK, 11 * BLOCK, 18 * BLOCK, 23 * BLOCK  # 5, 7, 5 and 7 rows; DRIFT and SUMS end with the correlation
+G, G_PSI, L_PSI, L_Y, PSI, MEAN = (row * BLOCK for row in range(30, 36))  # and the scale of the variance
+ROWS = 36
+LINGERS = 1.0  # relative variance of the variance at maturity beyond which its tangents are no more carried
+PATHS, TANGENTS, SHIFTS = 0, 1, 2  # what a point needs: no derivatives, or by which method
 
 _SHORTEST = 1e-8  # years; a shorter maturity is the payoff
 
@@ -28,7 +30,12 @@ class HestonMonteCarlo(MonteCarloOracle):
     The variance moves in `steps` equal steps by QE-M (scalar/quadratic_exponential.py says how it is made differentiable). Given its path, log S(T)
     is normal, and the option is worth Black's formula at the forward F exp(sum A v' - log E[exp(A v') | v]), which is a martingale, and the variance
     (1 - rho^2) int v dt (M. Romano and N. Touzi, Mathematical Finance 7 (1997), 399-412); nothing is drawn for the spot. int v dt is weighted so
-    that its mean is exact for any step. Derivatives are those of the drawn price, carried along the path.
+    that its mean is exact for any step.
+
+    Derivatives are those of the drawn price, carried along the path as tangents, where the variance at maturity is spread by less than its mean.
+    Elsewhere tangents are too rare and too large to be sampled: those in variance, reversion and mean come from paths of a shifted variance
+    (heston_shifted.py), those in vol and maturity from them and the derivative in the scale of the variance (variance, mean and vol^2 together),
+    which is the drawn price's own, as are all others. They are then those of the mean, up to the bias of the steps, with an error of their own.
 
     Standard errors do not contain the bias of the steps: see docs/oracles.md; it falls as 1 / steps^2 while vol^2 dt is small beside the variance,
     more slowly beyond. A step that is so large that exp(A v') has no mean is NOT_FINITE: take more steps. draws: "sobol" or "philox"; see `Draws` and
@@ -37,7 +44,7 @@ class HestonMonteCarlo(MonteCarloOracle):
 
     domain = heston.DOMAIN
     method = "quasi-Monte Carlo, QE-M variance, Black's formula given it"
-    gradient_cost = 0.4
+    gradient_cost = 0.6  # 0.4 where tangents are carried, 1 elsewhere
     conditions = heston.Heston.conditions
     sign: float
 
@@ -45,7 +52,7 @@ class HestonMonteCarlo(MonteCarloOracle):
         if steps < 1:
             raise InputError(f"{self.name}: {steps} steps; at least 1 is needed")
         self.steps = steps
-        super().__init__(paths=paths, dimensions=steps, seed=seed, draws=draws, bridged=True)
+        super().__init__(paths=paths, dimensions=2 + steps, seed=seed, draws=draws, walk=steps)
 
     def _with_paths(self, paths: int) -> HestonMonteCarlo:
         return type(self)(paths=paths, steps=self.steps, seed=self.seed, draws=self.draws.method)
@@ -73,24 +80,40 @@ class HestonCallMonteCarlo(HestonMonteCarlo):
 
 
 @kernel
-def _price(points, walk, answers, sign):  # type: ignore[no-untyped-def]
-    """Value and derivatives on one copy of the draws: walk [steps, paths], answers [n, 1 or 11]."""
+def _price(points, numbers, answers, sign):  # type: ignore[no-untyped-def]
+    """Value and derivatives on one copy of the draws: numbers [2 + steps, paths], two rows for the shifts and the walk; answers [n, 1 or 11]."""
+    walk = numbers[2:]
     steps, paths = walk.shape
-    w = cache_lines(ROWS * BLOCK)
+    w, shifted = cache_lines(ROWS * BLOCK), cache_lines(heston_shifted.ROWS * BLOCK)
     normals, tails = np.empty((steps, paths)), np.empty((steps, paths))
     _increments(walk, normals, tails)
-    slopes = answers.shape[1] > 1
     c = np.empty((7, 6))
     for row in range(points.shape[0]):
-        over = points[row, 7] <= _SHORTEST
-        _coefficients(points[row], steps, c)
-        w[:] = 0.0
+        point, over = points[row], points[row, 7] <= _SHORTEST
+        _coefficients(point, steps, c)
+        method = PATHS if answers.shape[1] == 1 else SHIFTS if not over and _lingers(point) else TANGENTS
+        w[:], shifted[:] = 0.0, 0.0
         for first in range(0, paths, BLOCK):
-            _begin(w, points[row, 2])
+            block = slice(first, first + BLOCK)
+            _begin(w, point[2])
             for step in range(0 if over else steps):
-                _advance(w, normals[step, first : first + BLOCK], tails[step, first : first + BLOCK], points[row, 4], c, slopes)
-            _pay(w, points[row], sign, slopes)
-        _finish(w, points[row], sign, paths, answers[row])
+                _advance(w, normals[step, block], tails[step, block], point, c, method)
+            _pay(w, point, sign, method)
+            if method == SHIFTS:
+                heston_shifted.begin(shifted, point, steps, numbers[0, block], numbers[1, block])
+                for step in range(steps):
+                    heston_shifted.advance(shifted, step, normals[step, block], tails[step, block], point, c, point[7] / steps)
+                heston_shifted.pay(shifted, point, steps)
+        _finish(w, shifted, point, sign, paths, method, answers[row])
+
+
+@scalar
+def _lingers(point):  # type: ignore[no-untyped-def]
+    """Whether the variance is often near 0 by maturity: its relative variance then, from today's."""
+    kappa, square = point[3], point[5] * point[5]
+    e, h = math.exp(-kappa * point[7]), -math.expm1(-kappa * point[7])
+    mean = e * point[2] + h * point[4]
+    return square * h / kappa * (e * point[2] + 0.5 * h * point[4]) > LINGERS * mean * mean
 
 
 @scalar
@@ -163,9 +186,9 @@ def _begin(w, variance):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def _advance(w, normals, tails, theta, c, slopes):  # type: ignore[no-untyped-def]
+def _advance(w, normals, tails, point, c, method):  # type: ignore[no-untyped-def]
     """One step of the variance; the drift A v' - log E[exp(A v')] of the forward, and int v dt; and the tangents of all three."""
-    e, h, c1, c2, a, p, q = c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0], c[6, 0]
+    e, h, c1, c2, a, p, q, theta = c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0], c[6, 0], point[4]
     for i in range(BLOCK):
         v = w[VARIANCE + i]
         mean = max(e * v + theta * h, 1e-100)
@@ -174,12 +197,15 @@ def _advance(w, normals, tails, theta, c, slopes):  # type: ignore[no-untyped-de
         w[DRIFT + i] += a * mean * g - level
         w[CLOCK + i] += p * v + q * mean * g
         w[G + i], w[MEAN + i] = g, mean
-        if slopes:
+        if method != PATHS:
             w[G_PSI + i], w[L_PSI + i], w[L_Y + i], w[PSI + i] = g_psi, l_psi, l_y, psi
-    if slopes:
-        by_rho = c[4, 1]
+    if method != PATHS:
+        by_rho, by_scale = c[4, 1], a + 0.5 * point[5] * c[4, 4]
         for i in range(BLOCK):
-            w[BY_DRIFT + 5 * BLOCK + i] += by_rho * w[MEAN + i] * (w[G + i] - w[L_Y + i])
+            moved = w[MEAN + i] * (w[G + i] - w[L_Y + i])
+            w[BY_DRIFT + 5 * BLOCK + i] += by_rho * moved
+            w[BY_DRIFT + 6 * BLOCK + i] += by_scale * moved
+    if method == TANGENTS:
         for j in range(5):
             own, drift, clock = BY_VARIANCE + j * BLOCK, BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
             e_j, c1_j, c2_j, p_j, q_j = c[0, 1 + j], c[2, 1 + j], c[3, 1 + j], c[5, 1 + j], c[6, 1 + j]
@@ -197,8 +223,8 @@ def _advance(w, normals, tails, theta, c, slopes):  # type: ignore[no-untyped-de
 
 
 @scalar
-def _pay(w, point, sign, slopes):  # type: ignore[no-untyped-def]
-    """Adds Black's formula given the variance, over the discounted strike, and its derivatives in variance .. maturity and correlation."""
+def _pay(w, point, sign, method):  # type: ignore[no-untyped-def]
+    """Adds Black's formula given the variance, over the discounted strike, and its derivatives in variance .. maturity, correlation and scale."""
     rho = point[6]
     moneyness, left = log_ratio(point[0], point[1]) + (point[8] - point[9]) * point[7], (1.0 - rho) * (1.0 + rho)
     for i in range(BLOCK):
@@ -211,23 +237,34 @@ def _pay(w, point, sign, slopes):  # type: ignore[no-untyped-def]
         w[CASH + i] += sign * lower
         w[SHARES + i] = asset
         w[G + i] = 0.5 * peak / root
-    if slopes:
+    if method == TANGENTS:
         for j in range(5):
             for i in range(BLOCK):
                 w[SUMS + j * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + j * BLOCK + i] + left * w[G + i] * w[BY_CLOCK + j * BLOCK + i]
+    if method != PATHS:
         for i in range(BLOCK):
             w[SUMS + 5 * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + 5 * BLOCK + i] - 2.0 * rho * w[G + i] * w[CLOCK + i]
+            w[SUMS + 6 * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + 6 * BLOCK + i] + left * w[G + i] * w[CLOCK + i]
 
 
 @scalar
-def _finish(w, point, sign, paths, answer):  # type: ignore[no-untyped-def]
+def _finish(w, shifted, point, sign, paths, method, answer):  # type: ignore[no-untyped-def]
     """Price and gradient from the sums."""
     scale = point[1] * math.exp(-point[8] * point[7]) / paths
     asset, cash = scale * w[ASSET : ASSET + BLOCK].sum(), scale * w[CASH : CASH + BLOCK].sum()
     answer[0] = asset - cash
-    if answer.shape[0] > 1:
+    if method != PATHS:
         answer[1], answer[2] = asset / point[0], -cash / point[1]
-        for j in range(6):
-            answer[3 + j if j < 4 else 12 - j] = scale * w[SUMS + j * BLOCK : SUMS + (j + 1) * BLOCK].sum()
+        if method == TANGENTS:
+            for j in range(5):
+                answer[3 + j if j < 4 else 8] = scale * w[SUMS + j * BLOCK : SUMS + (j + 1) * BLOCK].sum()
+        else:
+            for j in range(3):
+                start = heston_shifted.SUMS + j * BLOCK
+                answer[3 + j] = scale * shifted[start : start + BLOCK].sum()
+            variance, reversion, mean = point[2] * answer[3], point[3] * answer[4], point[4] * answer[5]
+            vol = 2.0 * (scale * w[SUMS + 6 * BLOCK : SUMS + 7 * BLOCK].sum() - variance - mean)
+            answer[6], answer[8] = vol / point[5], (variance + reversion + mean + vol) / point[7]
+        answer[7] = scale * w[SUMS + 5 * BLOCK : SUMS + 6 * BLOCK].sum()
         answer[8] += point[8] * cash - point[9] * asset
         answer[9], answer[10] = point[7] * cash, -point[7] * asset

@@ -34,10 +34,11 @@ class MonteCarloOracle(BatchedOracle):
     family = MONTE_CARLO
     chunk = 2048  # points whose copies are in memory at a time
 
-    def __init__(self, *, paths: int, dimensions: int, seed: int, draws: str, bridged: bool = False) -> None:
+    def __init__(self, *, paths: int, dimensions: int, seed: int, draws: str, walk: int = 0) -> None:
+        """walk: how many of the dimensions, the last ones, are handed on as a walk."""
         self.draws = Draws(paths, dimensions, seed, self.name, draws)
         self.accuracy = f"standard error a point; {paths} paths"
-        self._plan = bridge_plan(dimensions) if bridged and dimensions > 1 else None
+        self._plan, self._walk = bridge_plan(walk) if walk > 1 else None, walk
 
     @property
     def paths(self) -> int:
@@ -60,7 +61,7 @@ class MonteCarloOracle(BatchedOracle):
     def _estimate(self, kernel: Callable[..., None], points: np.ndarray, gradient: bool, *constants: Any) -> Solution:
         """Runs kernel(points [n, d], numbers [dimensions, size], answers [n, 1 or 1 + d], *constants) on every copy of the draws.
 
-        numbers: standard normal, or Brownian motion at equal times up to 1; answers: value and, where asked for, its derivatives.
+        numbers: standard normal, the last `walk` rows Brownian motion at equal times up to 1; answers: value and, where asked for, its derivatives.
         """
         count, dimension = points.shape
         values, errors = np.empty(count), np.empty(count)
@@ -87,7 +88,9 @@ class MonteCarloOracle(BatchedOracle):
             for copy in range(first, last):
                 self.draws.fill(copy, normals)
                 if self._plan is not None:
-                    bridge(self._plan, normals, numbers)
+                    apart = self.draws.dimensions - self._walk
+                    numbers[:apart] = normals[:apart]
+                    bridge(self._plan, normals[apart:], numbers[apart:])
                 kernel(points, numbers, answers[copy], *constants)
 
         in_chunks(work, COPIES, _TASK)

@@ -49,7 +49,7 @@ class SingleBarrierMonteCarlo(MonteCarloOracle):
         direction, action, right = kind.split("_")
         self.kind = kind
         self._signs = (1.0 if right == "call" else -1.0, 1.0 if direction == "down" else -1.0, 1.0 if action == "in" else 0.0)
-        super().__init__(paths=paths, dimensions=steps, seed=seed, draws=draws, bridged=True)
+        super().__init__(paths=paths, dimensions=steps, seed=seed, draws=draws, walk=steps)
 
     def _with_paths(self, paths: int) -> SingleBarrierMonteCarlo:
         return SingleBarrierMonteCarlo(self.kind, paths=paths, steps=self.draws.dimensions, seed=self.seed, draws=self.draws.method)

@@ -54,12 +54,23 @@ def test_a_step_has_the_moments_it_should_and_is_smooth(psi: float) -> None:
 def test_feller_violated(case: str) -> None:
     row = [ANDERSEN[case]]
     truth, slopes = oracle("heston_put").values_and_gradients(row)
-    answer = HestonPutMonteCarlo(paths=2**15, steps=64).evaluate(row, True)
+    answer = HestonPutMonteCarlo(paths=2**18, steps=64).evaluate(row, True)
     assert answer.values.item() == pytest.approx(truth.item(), abs=4 * answer.standard_errors.item() + 0.03)
-    assert answer.standard_errors.item() < 0.07
-    error = (answer.gradients - slopes).abs()[0] / (1 + slopes.abs()[0])
-    assert float(error[[0, 1, 6, 7, 8, 9]].max()) < 0.1
-    assert float(error.max()) < 0.4  # in variance, mean and vol: what a variance that seldom leaves 0 does then carries most of the derivative
+    assert answer.standard_errors.item() < 0.02
+    assert float(((answer.gradients - slopes).abs() / (1 + slopes.abs())).max()) < 0.03
+
+
+def test_more_steps_do_not_spoil_the_derivatives() -> None:
+    """Where the variance lingers at 0 the tangents' spread grew with every step, and their mean was in paths too rare to be drawn."""
+    slopes = oracle("heston_put").values_and_gradients([ANDERSEN["I"]])[1][0]
+    spread = []
+    for steps in (32, 128):
+        answers = [HestonPutMonteCarlo(paths=4096, steps=steps, seed=seed).evaluate([ANDERSEN["I"]], True).gradients[0] for seed in range(12)]
+        mean, deviation = torch.stack(answers).mean(dim=0), torch.stack(answers).std(dim=0)
+        assert bool(((mean - slopes).abs() < 4.5 * deviation / 12**0.5 + 80 / steps**2 * slopes.abs()).all())  # 2.2 (11 degrees) and the steps' bias
+        spread.append(deviation)
+    assert bool((spread[1] < 2.5 * spread[0]).all())
+    assert bool((spread[1] < 0.3 * (1 + slopes.abs())).all())
 
 
 def test_bias_falls_with_the_steps() -> None:
@@ -81,7 +92,9 @@ def test_over_the_domain(steps: int, half: float, most: float) -> None:
     assert float(error.median()) < half
     assert float(error.max()) < most
     if steps == 64:
-        assert float(((answer.gradients - slopes).abs() / (1 + slopes.abs())).median()) < 2e-3
+        gap = (answer.gradients - slopes).abs() / (1 + slopes.abs())
+        assert float(gap.median()) < 2e-3
+        assert float(gap.quantile(0.99)) < 0.2
 
 
 def test_errors_are_what_the_standard_errors_say() -> None:
@@ -96,7 +109,13 @@ def test_errors_are_what_the_standard_errors_say() -> None:
 
 @pytest.mark.parametrize("kind", [HestonPutMonteCarlo, HestonCallMonteCarlo])
 def test_gradients_are_those_of_the_drawn_price(kind: type[HestonPutMonteCarlo]) -> None:
-    points = design(kind.domain, 48, seed=9)
+    """Where tangents are carried: where the variance at maturity is spread by less than its mean."""
+    points = design(kind.domain, 72, seed=9)
+    variance, reversion, mean, vol, maturity = points[:, [2, 3, 4, 5, 7]].unbind(dim=1)
+    start, pulled = variance * torch.exp(-reversion * maturity), mean * -torch.expm1(-reversion * maturity)
+    spread = vol**2 / reversion * -torch.expm1(-reversion * maturity) * (start + pulled / 2)
+    points = points[spread < (start + pulled) ** 2]
+    assert len(points) > 40
     priced = kind(paths=2048, steps=12)
     gradients = priced.values_and_gradients(points)[1]
     for feature in range(10):
@@ -105,9 +124,8 @@ def test_gradients_are_those_of_the_drawn_price(kind: type[HestonPutMonteCarlo])
         up[:, feature] += step
         down[:, feature] -= step
         slope = (priced.values(up, strict=False) - priced.values(down, strict=False)) / (2 * step)
-        gap = ((slope - gradients[:, feature]).abs() / (1 + slope.abs())).sort().values
-        assert float(gap[46]) < 2e-5
-        assert float(gap[47]) < 2e-3  # a step of the difference may reach a path's kink, where its variance leaves 0
+        gap = (slope - gradients[:, feature]).abs() / (1 + slope.abs())
+        assert float(gap.max()) < 4e-6
 
 
 def test_parity_and_scaling() -> None:
