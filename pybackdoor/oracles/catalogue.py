@@ -28,6 +28,7 @@ ORACLES = Registry(
         "max_call_two": "pybackdoor.oracles.max_call_two:MaxCallTwo",
         "heston_call": "pybackdoor.oracles.heston:HestonCall",
         "heston_put": "pybackdoor.oracles.heston:HestonPut",
+        "burgers": "pybackdoor.oracles.burgers:Burgers",
         "darcy_flow": "pybackdoor.oracles.darcy:DarcyFlow",
         "heston_call_adi": "pybackdoor.oracles.heston_adi:HestonADICall",
         "heston_put_adi": "pybackdoor.oracles.heston_adi:HestonADIPut",
