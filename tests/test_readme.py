@@ -31,4 +31,4 @@ def test_links_and_folders_exist() -> None:
 
 def test_the_second_command_is_one_line() -> None:
     (command,) = re.findall(r"<!-- second command -->\n```\n(.*)\n```", TEXT)
-    assert command == "pip install '.[test]' && pytest"
+    assert command == "pip install '.[test]' && pytest -n 2 --dist loadfile"
