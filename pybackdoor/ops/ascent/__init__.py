@@ -41,7 +41,7 @@ BACKENDS = Registry(
         "triton": "pybackdoor.ops.ascent.triton:BACKEND",
     },
 )
-ORDER = ("cuda", "cpu", "triton", "reference")  # a device leaves some of them; of those, the fastest first
+ORDER = ("cpu", "cuda", "triton", "reference")  # a device leaves some of them; of those, the fastest first
 PRECISIONS = ("float32", "float64")
 MOST_STEPS = 2**24  # backends count steps in float32
 
