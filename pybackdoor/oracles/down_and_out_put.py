@@ -82,14 +82,15 @@ def evaluate_with(oracle: PutOracle, x: torch.Tensor, gradient: bool, method: Me
     count = points.shape[0]
     values, errors, status = np.empty(count), np.zeros(count), np.zeros(count, dtype=np.int64)
     gradients = np.empty((count if gradient else 0, 5))
-    strike, barrier, volatility, maturity, _ = points.T
-    live = (strike > barrier) & (barrier > 0.0) & (barrier < oracle.spot) & (volatility > 0.0) & (maturity > 0.0) & (method is not None)
-
-    if method is not None and live.any():
-        values[live], live_gradients, errors[live] = method(points[live], gradient)
-        if gradient:
-            gradients[live] = live_gradients
-    rows = np.flatnonzero(~live)
+    rows = np.arange(count)
+    if method is not None:
+        strike, barrier, volatility, maturity, _ = points.T
+        live = (strike > barrier) & (barrier > 0.0) & (barrier < oracle.spot) & (volatility > 0.0) & (maturity > 0.0)
+        if live.any():
+            values[live], live_gradients, errors[live] = method(points[live], gradient)
+            if gradient:
+                gradients[live] = live_gradients
+        rows = np.flatnonzero(~live)
 
     def work(start: int, stop: int) -> None:
         _price(oracle.spot, points, rows[start:stop], values, gradients, status)
