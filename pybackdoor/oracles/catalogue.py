@@ -55,6 +55,7 @@ ORACLES = Registry(
         "cev_call_pde": "pybackdoor.oracles.cev_pde:CEVCallPDE",
         "cev_put_pde": "pybackdoor.oracles.cev_pde:CEVPutPDE",
         "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
+        "mean_exit_time": "pybackdoor.oracles.mean_exit_time:MeanExitTime",
         "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
         "heston_call_mc": "pybackdoor.oracles.heston_mc:HestonCallMonteCarlo",
         "heston_put_mc": "pybackdoor.oracles.heston_mc:HestonPutMonteCarlo",
