@@ -28,6 +28,7 @@ ORACLES = Registry(
         "max_call_two": "pybackdoor.oracles.max_call_two:MaxCallTwo",
         "heston_call": "pybackdoor.oracles.heston:HestonCall",
         "heston_put": "pybackdoor.oracles.heston:HestonPut",
+        "advection_diffusion_reaction": "pybackdoor.oracles.pulse:Pulse",
         "burgers": "pybackdoor.oracles.burgers:Burgers",
         "darcy_flow": "pybackdoor.oracles.darcy:DarcyFlow",
         "heston_call_adi": "pybackdoor.oracles.heston_adi:HestonADICall",

@@ -24,6 +24,16 @@ def burgers(viscosity: complex, amplitude: complex, position: complex, time: com
     return complex((away / time * weight).sum() / weight.sum())
 
 
+def pulse(
+    velocity: complex, strain: complex, diffusivity: complex, reaction: complex, centre: complex, width: complex, position: complex, time: complex
+) -> complex:
+    """Concentration of a Gaussian pulse of height 1 in the flow velocity + strain x, strain other than 0: see pulse.py."""
+    growth = np.exp(strain * time)
+    q = diffusivity * (growth * growth - 1.0) / (strain * growth * growth * width * width)
+    z = (position - centre * growth - velocity * (growth - 1.0) / strain) / (growth * width)
+    return complex(np.exp(-reaction * time - z * z / (2.0 * (1.0 + q))) / np.sqrt(1.0 + q))
+
+
 def gradient(formula: Callable[..., complex], row: Sequence[float]) -> list[float]:
     """The derivatives of an analytic formula in every argument, by a complex step: exact to rounding."""
     step = 1e-30
