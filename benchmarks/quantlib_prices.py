@@ -142,6 +142,24 @@ def cev_puts(points: torch.Tensor) -> torch.Tensor:
     return _each(price, points)
 
 
+def cev_puts_fd(points: torch.Tensor, time: int, nodes: int) -> torch.Tensor:
+    """The same rows by the finite-difference engine on a grid."""
+    market = Market()
+
+    def price(row: list[float]) -> float:
+        spot, strike, volatility, elasticity, maturity, rate, _ = row
+        market.move(spot, 0.2, rate, 0.0)
+        engine = ql.FdCEVVanillaEngine(spot, volatility * 100 ** (1 - elasticity), elasticity, market.rates, time, nodes)
+        option = ql.VanillaOption(ql.PlainVanillaPayoff(ql.Option.Put, strike), ql.EuropeanExercise(market.date(maturity)))
+        option.setPricingEngine(engine)
+        try:
+            return float(option.NPV())
+        except RuntimeError:
+            return math.nan
+
+    return _each(price, points)
+
+
 def max_calls(points: torch.Tensor) -> torch.Tensor:
     """Prices at rows of `max_call_two.NAMES` by the engine of Stulz."""
     one, two = Market(), Market()
