@@ -30,6 +30,22 @@ def test_elasticity_zero_is_bachelier_absorbed_at_zero(spot, strike, volatility,
     assert CEVCall().values(row).item() == pytest.approx(bachelier(spot - strike) - bachelier(-spot - strike), abs=1e-10)
 
 
+@pytest.mark.parametrize(("spot", "strike"), [(100, 2), (100, 0.01), (1, 100), (1e-5, 100), (0.01, 0.02), (1e-6, 1e-3)])
+def test_far_outside_the_domain_it_is_absorbed_as_well(spot, strike):
+    """Spot or strike a small part of a deviation from 0: the call is the mirror's difference of nearly equal numbers, taken in 40 digits."""
+    with mpmath.workdps(40):
+        deviation = 80 * mpmath.sqrt(5)
+
+        def bachelier(distance):
+            return distance * mpmath.ncdf(distance / deviation) + deviation * mpmath.npdf(distance / deviation)
+
+        exact = float(bachelier(mpmath.mpf(spot) - strike) - bachelier(-mpmath.mpf(spot) - strike))
+    values, gradients = CEVCall().values_and_gradients([[spot, strike, 0.8, 0.0, 5.0, 0.0, 0.0]], strict=False)
+    assert values.item() == pytest.approx(exact, rel=1e-12)
+    money = spot * gradients[0, 0] + strike * gradients[0, 1] + 0.8 * gradients[0, 2]
+    assert money.item() == pytest.approx(exact, rel=1e-9)
+
+
 def parts(point):
     """2 x, 2 y and theta of Schroder's formula, in mpmath; the carry must not be 0."""
     spot, strike, volatility, elasticity, maturity, rate, dividend = (mpmath.mpf(float(value)) for value in point)

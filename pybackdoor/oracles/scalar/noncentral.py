@@ -13,12 +13,16 @@ import math
 from pybackdoor.oracles.compiled import scalar
 
 _REACH = 12.0  # deviations beyond which nothing is left in float64
-_FEWEST = 60.0  # Stirling's series begin here
+_FEWEST = 60.0
+_STIRLING = 40.0  # where Stirling's series begin
+_FAINT = 0.01  # y up to which few terms will do, and as many as usual would not be numbers
 
 
 @scalar
 def poisson(s, y):  # type: ignore[no-untyped-def]
-    """y^s e^-y / Gamma(s + 1) for s >= 40."""
+    """y^s e^-y / Gamma(s + 1)."""
+    if s < _STIRLING:
+        return math.exp(s * math.log(y) - y - math.lgamma(s + 1.0))
     u = (y - s) / s
     shape = u - math.log1p(u) if u > -1.0 else math.inf
     inverse = 1.0 / (s * s)
@@ -28,16 +32,26 @@ def poisson(s, y):  # type: ignore[no-untyped-def]
 
 @scalar
 def digamma(s):  # type: ignore[no-untyped-def]
-    """The logarithmic derivative of the gamma function, for s >= 40."""
+    """The logarithmic derivative of the gamma function, for s > 0."""
+    below = 0.0
+    while s < _STIRLING:
+        below += 1.0 / s
+        s += 1.0
     inverse = 1.0 / (s * s)
-    return math.log(s) - 0.5 / s - inverse * (1.0 / 12.0 - inverse * (1.0 / 120.0 - inverse * (1.0 / 252.0 - inverse / 240.0)))
+    return math.log(s) - below - 0.5 / s - inverse * (1.0 / 12.0 - inverse * (1.0 / 120.0 - inverse * (1.0 / 252.0 - inverse / 240.0)))
+
+
+@scalar
+def _terms(y):  # type: ignore[no-untyped-def]
+    """How many terms to take beyond the largest: y to that power is nothing in float64."""
+    return _FEWEST if y > _FAINT else 2.0 + math.ceil(-46.0 / math.log(y))
 
 
 @scalar
 def noncentral(a, x, y):  # type: ignore[no-untyped-def]
     """(F, dF/da, dF/dx, dF/dy) for a > 0, x > 0, y > 0."""
-    top = max(math.floor(y - a + _REACH * math.sqrt(y)), 0.0) + _FEWEST
-    last = min(top, math.floor(x + _REACH * math.sqrt(x)) + _FEWEST)
+    top = max(math.floor(y - a + _REACH * math.sqrt(y)), 0.0) + _terms(y)
+    last = min(top, math.floor(x + _REACH * math.sqrt(x)) + _terms(x))
     first = max(math.floor(x - _REACH * math.sqrt(x)) - _FEWEST, 0.0)
     g, slope = poisson(a + top, y), math.log(y) - digamma(a + top + 1.0)
     weight = poisson(last, x)
