@@ -57,6 +57,7 @@ ORACLES = Registry(
         "cev_put_pde": "pybackdoor.oracles.cev_pde:CEVPutPDE",
         "down_and_out_put_pde": "pybackdoor.oracles.down_and_out_put_pde:DownAndOutPutPDE",
         "mean_exit_time": "pybackdoor.oracles.mean_exit_time:MeanExitTime",
+        "mean_exit_time_mc": "pybackdoor.oracles.mean_exit_time_mc:MeanExitTimeMonteCarlo",
         "down_and_out_put_mc": "pybackdoor.oracles.down_and_out_put_mc:DownAndOutPutMonteCarlo",
         "heston_call_mc": "pybackdoor.oracles.heston_mc:HestonCallMonteCarlo",
         "heston_put_mc": "pybackdoor.oracles.heston_mc:HestonPutMonteCarlo",
