@@ -15,6 +15,7 @@ from pybackdoor.oracles import Oracle, oracle, reference_barriers
 from pybackdoor.oracles.single_barriers import KINDS
 
 BARRIERS = [f"barrier_{kind}" for kind in KINDS]
+EUROPEAN, CEV = ("european_call", "european_put"), ("cev_call", "cev_put", "cev_call_pde", "cev_put_pde")
 SCALED = {  # features that are amounts of money: the price is homogeneous of degree 1 in them
     **dict.fromkeys(("european_call", "european_put", "american_call", "american_put", "heston_call", "heston_put"), ("spot", "strike")),
     **dict.fromkeys(BARRIERS, ("spot", "strike", "barrier", "rebate")),
@@ -24,13 +25,13 @@ SCALED = {  # features that are amounts of money: the price is homogeneous of de
 _BLACK_SCHOLES = {"maturity": 1.0, "volatility": -0.5, "rate": -1.0, "dividend": -1.0}
 _HESTON = dict.fromkeys(("variance", "mean", "reversion", "vol", "rate", "dividend"), -1.0) | {"maturity": 1.0}
 CLOCKS = {
-    **{name: _BLACK_SCHOLES for name in ("european_call", "european_put", "american_call", "american_put", "cev_call", "cev_put", *BARRIERS)},
+    **{name: _BLACK_SCHOLES for name in (*EUROPEAN, "american_call", "american_put", *CEV, *BARRIERS)},
     **{name: _HESTON for name in ("heston_call", "heston_put")},
     "max_call_two": {"maturity": 1.0, "volatility1": -0.5, "volatility2": -0.5, "rate": -1.0, "dividend1": -1.0, "dividend2": -1.0},
 }
 LINES = [
     (name, feature)
-    for name in ("american_put", "barrier_down_out_put", "barrier_up_in_call", "cev_put", "european_put", "heston_put", "max_call_two")
+    for name in ("american_put", "barrier_down_out_put", "barrier_up_in_call", "cev_put", "cev_put_pde", "european_put", "heston_put", "max_call_two")
     for feature in (("strike", "barrier") if name.startswith("barrier") else ("strike",))
 ]
 TOLERANCE = {"cev": 1e-8}  # of the largest term; where it is not 1e-11
@@ -80,7 +81,7 @@ def test_a_price_in_another_unit_of_time(name: str, seed: int) -> None:
     holds(parts, torch.zeros_like(value), x[:, 0], name)
 
 
-@pytest.mark.parametrize(("call", "put"), [("european_call", "european_put"), ("heston_call", "heston_put"), ("cev_call", "cev_put")])
+@pytest.mark.parametrize(("call", "put"), [("european_call", "european_put"), ("heston_call", "heston_put"), CEV[:2], CEV[2:]])
 @CHECKED
 @given(seed=st.integers(0, 2**31))
 def test_a_call_less_a_put_is_a_forward(call: str, put: str, seed: int) -> None:
