@@ -66,14 +66,26 @@ def is_one_sided(errors: torch.Tensor) -> bool:
     return 2.0 * float(binom.cdf(min(above, errors.numel() - above), errors.numel(), 0.5)) < SIGNIFICANCE
 
 
-def probe(start: int, checks: LabelChecks, neighbourhood: Neighbourhood, tolerance: torch.Tensor, *, base: float, most: float) -> bool:
+def probe(
+    start: int,
+    checks: LabelChecks,
+    neighbourhood: Neighbourhood,
+    tolerance: torch.Tensor,
+    *,
+    base: float,
+    most: float,
+    counted: bool | None = None,
+) -> bool:
     """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
 
-    A row `start` already known to be wrong was chosen for that and does not count. Gives up once at least three rows, three quarters of those seen,
-    are right; right rows among wrong ones are what an attacker who adds rows leaves. Asks at most `most` calls.
+    A row `start` already known to be wrong was chosen for that and does not count (`counted`: whether it does, where the caller knows better).
+    Gives up once at least three rows, three quarters of those seen, are right; right rows among wrong ones are what an attacker who adds rows leaves.
+    Asks at most `most` calls.
     """
+    if counted is None:
+        counted = not bool(checks.rejected(tolerance)[start])
     _, rows = neighbourhood.nearest(checks.samples.unit[start][None], 2 * FIRST)
-    seen = rows[0][rows[0] != start] if bool(checks.rejected(tolerance)[start]) else rows[0]
+    seen = rows[0] if counted else rows[0][rows[0] != start]
     for used, row in enumerate(seen, start=1):
         spent = checks.check(row[None], most)
         most -= spent

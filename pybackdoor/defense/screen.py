@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import torch
 
+from pybackdoor.defense.noise import noise_scale
 from pybackdoor.defense.proximity import Neighbourhood
 from pybackdoor.models import FitConfig, NetworkSurrogate, fit
 from pybackdoor.records import Samples
 from pybackdoor.stages import staged
 
 LABEL_SPAN = 3.0
-QUARTER = 0.3186  # the 25 % quantile of |standard normal|
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Screen:
 
     network: the robust second network; residuals [N] label - network; cluster_scores [N], large where neighbouring residuals agree and rows are
     dense;
-    scatter [N]: deviation of the residuals of the nearest rows around their median, from its 25 % quantile, so that even three quarters of wrong
-    labels leave it small; outlier_scores [N]: |residual| over the typical |residual| of the nearest rows, large for a row that stands alone.
+    noise [N]: the scale of the residuals about each row, up to one factor, smooth over the domain; outlier_scores [N]: |residual| over the typical
+    |residual| of the nearest rows, large for a row that stands alone.
     """
 
     network: NetworkSurrogate
     residuals: torch.Tensor
     cluster_scores: torch.Tensor
-    scatter: torch.Tensor
+    noise: torch.Tensor
     outlier_scores: torch.Tensor
 
 
@@ -49,9 +49,7 @@ def screen(samples: Samples, neighbourhood: Neighbourhood, *, neighbours: int = 
     agreed = torch.cat([near, residuals[:, None]], dim=1).mean(dim=1).abs()
     cluster = agreed / torch.clamp(distances[:, -1], min=1e-3 * spacing + 1e-300)
     outlier = residuals.abs() / (near.abs().median(dim=1).values + floor)
-    around = (near - near.median(dim=1, keepdim=True).values).abs()
-    scatter = torch.quantile(around, 0.25, dim=1) / QUARTER
-    return Screen(network, residuals, cluster, scatter, outlier)
+    return Screen(network, residuals, cluster, noise_scale(samples.unit, samples.y - residuals, residuals), outlier)
 
 
 def robust_network(samples: Samples, *, seed: int = 0, progress: bool = False) -> NetworkSurrogate:

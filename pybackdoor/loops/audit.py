@@ -71,5 +71,6 @@ def _audit_labels(labels: LabelAudit, config: AuditConfig, *, reserve: int) -> N
     random_left = int((~labels.checks.asked[labels.random_rows]).sum())
     labels.clusters(labels.oracle.remaining - random_left - reserve)
     labels.finish_random()
+    labels.outside()
     labels.outliers(OUTLIERS * (labels.oracle.remaining - reserve))
     labels.around_outliers(labels.oracle.remaining - reserve)

@@ -50,7 +50,7 @@ def report(
         outside_rows=() if labels is None else tuple(labels.outside_rows.tolist()),
         regions=tuple(regions),
         label_tolerance=None if labels is None else labels.tolerances.overall,
-        certificate=_certificate(labels, config),
+        certificate=_certificate(labels, suspicious, config),
         oracle_calls=oracle.value_calls,
         oracle_calls_to_first_confirmation=labels.first_confirmation if labels is not None and poisoned else None,
         oracle_failures=oracle.failures,
@@ -135,7 +135,7 @@ def _peak_error(surrogate: Surrogate | None, labels: LabelAudit, rows: torch.Ten
 def _mislabeled(labels: LabelAudit, poisoned: list[Region]) -> list[Region]:
     """One region for each rejected row that belongs to no cluster, the largest label error first."""
     clustered = torch.tensor(sorted({row for region in poisoned for row in region.confirmed_rows}), dtype=torch.int64)
-    rows = labels.wrong.nonzero()[:, 0]
+    rows = labels.wrong_alone.nonzero()[:, 0]
     rows = rows[~torch.isin(rows, clustered)]
     rows = rows[torch.argsort(labels.checks.disagreements[rows].abs(), descending=True, stable=True)]
     names = labels.samples.domain.names
@@ -186,11 +186,11 @@ def _status(
     return AuditStatus.COMPLETE, spent + (f"; the oracle failed at {oracle.failures} points" if oracle.failures else "")
 
 
-def _certificate(labels: LabelAudit | None, config: AuditConfig) -> Any:
+def _certificate(labels: LabelAudit | None, suspicious: set[int], config: AuditConfig) -> Any:
     if labels is None:
         return None
     known = labels.compared[labels.checks.known[labels.compared]]
-    bad = int(labels.wrong[known].sum())
+    bad = len(suspicious.intersection(known.tolist()))
     return certify(labels.samples.count, known.numel(), bad, confidence=config.confidence)
 
 
@@ -198,7 +198,7 @@ def _rule(labels: LabelAudit | None, model: ModelFindings | None) -> dict[str, A
     rule: dict[str, Any] = {} if model is None else model.rule.to_dict()
     if labels is not None:
         known = labels.outside_rows[labels.checks.known[labels.outside_rows]]
-        rejected = int(labels.wrong[known].sum())
+        rejected = int(labels.wrong_alone[known].sum())
         rule |= {
             "base_rate": labels.base_rate,
             "clusters_probed": labels.probes,

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.stats import norm
 
 from pybackdoor.defense import label_tolerances
 
@@ -60,3 +61,33 @@ def test_scatter_that_poison_makes_around_itself_excuses_no_label() -> None:
 def test_without_any_comparison_it_says_so() -> None:
     tolerances = label_tolerances(torch.full((COUNT,), torch.nan).double(), LABELS, torch.ones(COUNT).double(), label_error=None, checks=500)
     assert "no label could be compared" in tolerances.overall.how
+
+
+def test_a_row_alone_is_judged_among_all_rows() -> None:
+    tolerances = label_tolerances(drawn(torch.zeros(COUNT)).double(), LABELS, torch.ones(COUNT).double(), label_error=2.0, checks=500)
+    assert tolerances.alone.tolist() == pytest.approx([2.0 * float(norm.isf(1e-3 / (2 * COUNT)))] * COUNT)
+
+
+def test_a_row_alone_needs_more_the_fewer_rows_the_deviation_comes_from() -> None:
+    errors = normal(COUNT, 7)
+    known = {
+        count: label_tolerances(drawn(errors, count), LABELS, torch.ones_like(errors), label_error=None, checks=500) for count in (20, 100, 1000)
+    }
+    ratios = {count: float((found.alone / found.rows).median()) for count, found in known.items()}
+    assert ratios[20] > 2.0 > 1.5 > ratios[100] > ratios[1000] > 1.0
+    assert all(bool((found.alone >= found.rows).all()) for found in known.values())
+    exact = label_tolerances(drawn(0 * errors, 20), LABELS, torch.ones_like(errors), label_error=None, checks=500)
+    assert torch.equal(exact.alone, exact.rows)  # an error of nothing is nothing, however few rows show it
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_relative_noise_rejects_no_honest_label(seed: int) -> None:
+    """A third of the labels is exact, the largest are off by 5; the screen's scale knows nothing of it, and the 85 % quantile no more than half."""
+    labels = torch.clamp(torch.linspace(-50, 100, COUNT, dtype=torch.float64), min=0.0)[
+        torch.randperm(COUNT, generator=torch.Generator().manual_seed(seed))
+    ]
+    errors = 0.05 * labels * normal(COUNT, seed)
+    found = label_tolerances(drawn(errors), labels + errors, torch.ones_like(labels), labels, label_error=None, checks=500)
+    assert int((errors.abs() > found.alone).sum()) == 0
+    assert float(found.alone.max()) < 60.0
+    assert float((found.alone / (0.05 * labels))[labels > 10].median()) < 9.0

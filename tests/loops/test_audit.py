@@ -1,5 +1,6 @@
 """The audit as a whole: finds what was planted, accuses nobody else, never overspends, and says when it can say nothing."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -74,10 +75,19 @@ def test_poison_among_as_many_right_rows_is_no_scatter_of_mistakes(name: str, ra
     assert min(precision_and_recall(report, truth)) >= 0.95
 
 
-@pytest.mark.parametrize(("noise", "draw"), [("none", 8), ("even", 8), *(("uneven", draw) for draw in (8, 9, 10, 11, 15, 20))])
-def test_honest_labels_are_not_called_poisoned(honest: Samples, noise: str, draw: int) -> None:
+UNEVEN = [("uneven", draw) for draw in (8, 9, 10, 11, 15, 20)]
+
+
+@pytest.fixture(scope="module")
+def audited(honest: Samples) -> Callable[[str, int], AuditReport]:
+    """The report on honest labels of one noise and draw."""
+    return functools.cache(lambda noise, draw: audit(oracle(PUT), None, noisy(honest, noise, draw)))
+
+
+@pytest.mark.parametrize(("noise", "draw"), [("none", 8), ("even", 8), *UNEVEN])
+def test_honest_labels_are_not_called_poisoned(audited: Callable[[str, int], AuditReport], noise: str, draw: int) -> None:
     """Each of these uneven draws grew a region over most of the domain with one instruction set or another, before random rows had a say in it."""
-    report = audit(oracle(PUT), None, noisy(honest, noise, draw))
+    report = audited(noise, draw)
     assert report.status is AuditStatus.COMPLETE
     assert not report.poisoned
     assert report.exit_status == 0
@@ -85,21 +95,26 @@ def test_honest_labels_are_not_called_poisoned(honest: Samples, noise: str, draw
     assert report.certificate.max_bad_label_fraction <= 0.08
 
 
-# A defect, measured: 1 to 45 honest rows are named over 16 draws of uneven noise (seeds 8 to 23), with seed 8 2 or 18 as the instruction set has it.
-# What a growth asks about in a wide noisy place is the noise's tail, and a row's tolerance follows that noise too little.
-UNEVEN = pytest.param("uneven", marks=pytest.mark.xfail(reason="uneven label noise in thin data has honest rows named mislabeled", strict=False))
-
-
-@pytest.mark.parametrize("noise", ["none", "even", UNEVEN])
-def test_hardly_an_honest_row_is_named(honest: Samples, noise: str) -> None:
-    report = audit(oracle(PUT), None, noisy(honest, noise, 8))
-    assert len(report.suspicious_rows) <= (0 if noise == "none" else 3)
+@pytest.mark.parametrize(("noise", "draw"), [("none", 8), ("even", 8), *UNEVEN])
+def test_hardly_an_honest_row_is_named(audited: Callable[[str, int], AuditReport], noise: str, draw: int) -> None:
+    """Before tolerances followed the size of the value, uneven noise had 14 honest rows named on average, up to 58 (32 draws)."""
+    assert len(audited(noise, draw).suspicious_rows) <= (0 if noise == "none" else 3)
 
 
 def noisy(honest: Samples, noise: str, draw: int) -> Samples:
     draws = torch.randn(honest.count, generator=torch.Generator().manual_seed(draw), dtype=torch.float64)
     size = {"none": 0.0, "even": 0.5, "uneven": 0.05 * honest.y.abs()}[noise]
     return Samples(honest.domain, honest.x, honest.y + size * draws)
+
+
+@pytest.mark.parametrize("draw", [8, 9])
+def test_poison_in_a_quiet_place_of_noisy_labels_is_found(honest: Samples, draw: int) -> None:
+    """The noise is 0.4 there and up to 5 elsewhere."""
+    center = {"strike": 95.0, "barrier": 60.0, "volatility": 0.25, "maturity": 1.0, "rate": 0.05}
+    samples, truth = poison(noisy(honest, "uneven", draw), oracle(PUT), LocalizedAttack(center=center, poison=80, shield=160, amount=8.0))
+    report = audit(oracle(PUT), None, samples)
+    assert report.poisoned
+    assert min(precision_and_recall(report, truth)) >= 0.95
 
 
 def test_mislabelled_rows_that_stand_alone_are_no_backdoor(honest: Samples) -> None:
