@@ -29,15 +29,15 @@ def test_values_lie_within_their_standard_errors() -> None:
 
 
 def test_bias_falls_with_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At steps of 1/16 far above the noise of 131,072 paths; at 1/32 less than a fourth of that, and the noise."""
+    """At steps of 1/16 far above the noise of 65,536 paths; at 1/32 less than a fourth of that, and the noise."""
     exact = MeanExitTime("high").values([HARD]).item()
     errors, noise = [], []
     for bend in (24.0, 1.0):
         monkeypatch.setitem(mean_exit_time_mc.LEVELS, "fast", bend)
-        answer = MeanExitTimeMonteCarlo("fast", paths=2**17).evaluate([HARD])
+        answer = MeanExitTimeMonteCarlo("fast", paths=2**16).evaluate([HARD])
         errors.append(abs(answer.values.item() / exact - 1))
         noise.append(answer.standard_errors.item() / exact)
-    assert errors[0] > 8 * noise[0]
+    assert errors[0] > 5 * noise[0]
     assert errors[1] < errors[0] / 4 + 2 * noise[1]
 
 
