@@ -45,23 +45,28 @@ std::pair<int, int> limits(int device) {
 }
 
 AscentPlan plan(const NetworkShape& first, const std::optional<NetworkShape>& second, std::int64_t count, const Parts& parts, int multiprocessors,
-                int shared_bytes) {
+                int shared_bytes, bool tensor) {
   if (const char* reason = ascent_refusal(first)) throw py::value_error(reason);
   if (second && (ascent_refusal(*second) || second->dimension != first.dimension)) throw py::value_error("second: does not fit the network");
-  return plan_ascent({first, second.value_or(NetworkShape{}), second.has_value(), parts.radii || parts.slopes, parts.slopes != 0, count,
-                      multiprocessors, shared_bytes});
+  const AscentPlan made = plan_ascent({first, second.value_or(NetworkShape{}), second.has_value(), parts.radii || parts.slopes, parts.slopes != 0,
+                                       tensor, count, multiprocessors, shared_bytes});
+  if (made.shared_bytes > shared_bytes)
+    throw py::value_error("the CUDA ascent needs " + std::to_string(made.shared_bytes) +
+                          " bytes of shared memory a block for this network; the device has " + std::to_string(shared_bytes));
+  return made;
 }
 
 using Packed = std::pair<NetworkShape, Address>;
 
 // `rule` absent: values and gradients at the starts.
 void climb(const AscentPlan& plan, const Packed& first, const std::optional<Packed>& second, const Parts& parts,
-           const std::optional<BasicStepRule<float>>& rule, const Outputs& outputs, std::int64_t count, Address workspace, Address stream) {
+           const std::optional<BasicStepRule<float>>& rule, const Outputs& outputs, std::int64_t count, Address workspace, Address stream,
+           bool exact) {
   ClimbLaunch launch{};
   launch.network[0] = {first.first, pointer<const float>(first.second)};
   launch.has_second = second.has_value();
   if (second) launch.network[1] = {second->first, pointer<const float>(second->second)};
-  launch.evaluate = !rule.has_value();
+  launch.exact = exact, launch.evaluate = !rule.has_value();
   if (rule) launch.rule = *rule;
   launch.count = count;
   launch.starts = pointer<const float>(parts.starts), launch.anchors = pointer<const float>(parts.anchors);
@@ -87,7 +92,7 @@ PYBIND11_MODULE(_native_cuda, module, py::mod_gil_not_used()) {
   py::class_<NetworkShape>(module, "NetworkShape")
       .def(py::init(&shape_of), py::arg("dimension"), py::arg("widths"), py::arg("activation"), py::arg("curved"))
       .def("refusal", [](const NetworkShape& shape) { return ascent_refusal(shape); })
-      .def("numbers", [](const NetworkShape& shape, int tile) { return PackedSizes::of(shape, tile).numbers; });
+      .def("numbers", [](const NetworkShape& shape, int tile, bool tensor) { return PackedSizes::of(shape, tile, tensor).numbers; });
   py::class_<BasicStepRule<float>>(module, "StepRule")
       .def(py::init([](int steps, float step_size, float decay, float tolerance, int patience, float improvement, bool normalised) {
              return BasicStepRule<float>{steps, step_size, decay, tolerance, patience, improvement, normalised};
@@ -109,8 +114,8 @@ PYBIND11_MODULE(_native_cuda, module, py::mod_gil_not_used()) {
       .def_readonly("workspace_bytes", &AscentPlan::workspace_bytes);
   module.def("limits", &limits, py::arg("device"), "Multiprocessors, and the bytes of shared memory a block may have.");
   module.def("plan", &plan, py::arg("first"), py::arg("second"), py::arg("count"), py::arg("parts"), py::arg("multiprocessors"),
-             py::arg("shared_bytes"));
+             py::arg("shared_bytes"), py::arg("tensor"));
   module.def("climb", &climb, py::arg("plan"), py::arg("first"), py::arg("second"), py::arg("parts"), py::arg("rule"), py::arg("outputs"),
-             py::arg("count"), py::arg("workspace"), py::arg("stream"));
+             py::arg("count"), py::arg("workspace"), py::arg("stream"), py::arg("exact"));
   bind_cuda_train(module);
 }

@@ -9,21 +9,21 @@
 
 namespace pybackdoor {
 
-// Columns [feature][S] and single numbers [S] of a team's seeds; absent ones are null.
+// Columns [feature][S] and single numbers [S] of a team's seeds; absent ones are null. After the offsets lies what the climbs have reached, [4][S],
+// because the evaluation of a network needs all registers.
 struct TeamState {
   float *point, *gradient, *best, *second, *anchor, *slope, *radius, *offset;
-  int* alive;
 
   // Floats of a team; the layout below follows it.
   PYBACKDOOR_HD static int floats(int dimension, int seeds, bool second, bool anchors, bool slopes) {
-    return ((3 + second + anchors + slopes) * dimension + 2) * seeds;
+    return ((3 + second + anchors + slopes) * dimension + 6) * seeds;
   }
 };
 
 inline constexpr int counter_bytes = 256;  // of the workspace, before everything else
 
 template <class S>
-PYBACKDOOR_DEVICE TeamState lay_out_state(const ClimbLaunch& launch, float* memory, int* alive) {
+PYBACKDOOR_DEVICE TeamState lay_out_state(const ClimbLaunch& launch, float* memory) {
   const int column = launch.network[0].shape.dimension * S::seeds;
   TeamState state{};
   const auto take = [&](bool wanted, int size) {
@@ -34,11 +34,12 @@ PYBACKDOOR_DEVICE TeamState lay_out_state(const ClimbLaunch& launch, float* memo
   state.point = take(true, column), state.gradient = take(true, column), state.best = take(true, column);
   state.second = take(launch.has_second, column);
   state.anchor = take(launch.radii || launch.slopes, column), state.slope = take(launch.slopes, column);
-  state.radius = take(true, S::seeds), state.offset = take(true, S::seeds);
+  state.radius = take(true, S::seeds), state.offset = take(true, 5 * S::seeds);
   if (!launch.radii) state.radius = nullptr;
-  state.alive = alive;
   return state;
 }
+
+PYBACKDOOR_DEVICE float* gradient_of(const TeamState& state, int network) { return network == 0 ? state.gradient : state.second; }
 
 template <class S>
 PYBACKDOOR_DEVICE SeedColumns<float> columns_of(const TeamState& state, int dimension, int lane) {
@@ -72,7 +73,7 @@ PYBACKDOOR_DEVICE int output_begin(const NetworkShape& shape) {
   int begin = 0, columns = padded(shape.dimension, 8);
   for (int layer = 0; layer < shape.hidden; ++layer) {
     const int rows = padded(shape.widths[layer], S::tile);
-    begin += rows * (columns + 1);
+    begin += layer_numbers(rows, columns, layer, S::Tensor);
     columns = rows;
   }
   return begin;
@@ -105,7 +106,7 @@ PYBACKDOOR_DEVICE float finish_value(const NetworkShape& shape, const float* out
     value += sum;
   } else {
     float sum = 0.0f;
-    for (int warp = 0; warp < memory.warps; ++warp) sum += memory.partial[warp * S::seeds + lane];
+    for (int block = 0; block < memory.warps * S::blocks; ++block) sum += memory.partial[block * S::seeds + lane];
     value += sum;
   }
   if (!shape.curved) return value;
@@ -115,6 +116,17 @@ PYBACKDOOR_DEVICE float finish_value(const NetworkShape& shape, const float* out
     gradient[r * S::seeds + lane] *= rates[r] * exp(Vec<float>{rates[r] * u}).v;
   }
   return value;
+}
+
+template <class S>
+PYBACKDOOR_DEVICE SeedState<float> reached(const TeamState& state, int lane) {
+  const float* from = state.offset + S::seeds + lane;
+  return {{from[0]}, {from[S::seeds]}, {from[2 * S::seeds]}, {from[3 * S::seeds]}};
+}
+template <class S>
+PYBACKDOOR_DEVICE void keep_reached(const SeedState<float>& climbed, const TeamState& state, int lane) {
+  float* to = state.offset + S::seeds + lane;
+  to[0] = climbed.step.v, to[S::seeds] = climbed.waited.v, to[2 * S::seeds] = climbed.best_value.v, to[3 * S::seeds] = climbed.best_objective.v;
 }
 
 template <class S>
@@ -145,14 +157,14 @@ PYBACKDOOR_DEVICE std::int64_t next_seed(const Thread& thread, const ClimbLaunch
   return wanted && seed < launch.count ? seed : -1;
 }
 
-// Copies a packed network into shared memory, its matrices swizzled; every thread of the block takes part.
+// Copies a packed network into shared memory; matrices in rows are swizzled, fragments are not. Every thread of the block takes part.
 template <class S>
 PYBACKDOOR_DEVICE void make_resident(const Thread& thread, const NetworkShape& shape, const float* from, float* to) {
   const int self = thread.warp * 32 + thread.lane, all = warps_per_block * 32;
-  const std::int64_t total = PackedSizes::of(shape, S::tile).numbers;
+  const std::int64_t total = PackedSizes::of(shape, S::tile, S::Tensor).numbers;
   std::int64_t begin = 0;
   int columns = padded(shape.dimension, 8);
-  for (int layer = 0; layer < shape.hidden; ++layer) {
+  for (int layer = 0; !S::Tensor && layer < shape.hidden; ++layer) {
     const int rows = padded(shape.widths[layer], S::tile), groups = columns >> 2, bits = swizzle_bits(columns);
     for (int group = self; group < rows * groups; group += all) {
       const int row = group / groups, column = group % groups;
@@ -163,54 +175,58 @@ PYBACKDOOR_DEVICE void make_resident(const Thread& thread, const NetworkShape& s
     begin += rows;
     columns = rows;
   }
-  for (std::int64_t i = begin + self; i < total; i += all) to[i] = from[i];
+  for (std::int64_t i = begin + 4 * self; i < total; i += 4 * all) store4(to + i, load4(from + i));
 }
 
-// The climb of one team, until no seed is left. Resident networks lie in shared memory, the first at its start, the second at `second_begin`.
+// The climb of one team, until no seed is left. Resident networks lie in shared memory, the first at its start, the second at `second_begin`; the
+// team's state at `columns`.
 template <class S>
-PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launch, int second_begin, const TeamMemory& memory,
-                                  const TeamState& state) {
+PYBACKDOOR_DEVICE void climb_team(const Thread& thread, const ClimbLaunch& launch, int second_begin, const TeamMemory& memory, float* columns,
+                                  int* alive) {
   const int lane = thread.lane, d = launch.network[0].shape.dimension;
   const bool leads = memory.warp == 0, seated = leads && lane < S::seeds;
-  SeedState<float> climbed{{0.0f}, {0.0f}, {0.0f}, {0.0f}};
-  std::int64_t seed = -1;
+  const auto find_state = [&] { return lay_out_state<S>(launch, again(columns)); };
+  int seed = -1;  // a launch has fewer than 2^31, and registers are few
   bool wants = seated;
-  for (int r = 0; seated && r < d; ++r) state.point[r * S::seeds + lane] = 0.0f;  // lanes without a seed compute too
+  for (int r = 0; seated && r < d; ++r) find_state().point[r * S::seeds + lane] = 0.0f;  // lanes without a seed compute too
   while (true) {
     if (leads) {
       const std::int64_t taken = next_seed(thread, launch, wants);
       if (taken >= 0) {
-        seed = taken;
+        seed = static_cast<int>(taken);
+        const TeamState state = find_state();
         bring_in<S>(launch, state, lane, seed);
-        climbed.step.v = 0.0f;
+        keep_reached<S>({{0.0f}, {0.0f}, {0.0f}, {0.0f}}, state, lane);
       }
       wants = false;
-      const unsigned alive = ballot(thread, seed >= 0);
-      if (lane == 0) *state.alive = alive != 0;
+      const unsigned seeds = ballot(thread, seed >= 0);
+      if (lane == 0) *alive = seeds != 0;
     }
     float value = 0.0f, second_value = 0.0f;
 #pragma unroll 1
     for (int n = 0; n <= launch.has_second; ++n) {
       const NetworkShape& shape = launch.network[n].shape;
       const float* numbers = S::Resident ? thread.shared : launch.network[n].numbers;
-      const int begin = S::Resident && n > 0 ? second_begin : 0;
-      const float* output = numbers + begin + output_begin<S>(shape);
-      float* gradient = n == 0 ? state.gradient : state.second;
-      if (seated) map_inputs<S>(shape, output, state, lane, memory.act);
+      const int begin = S::Resident && n > 0 ? second_begin : 0, output = begin + output_begin<S>(shape);
+      if (seated) map_inputs<S>(shape, numbers + output, find_state(), lane, memory.act);
       team_barrier(thread, memory.team, memory.warps);
-      if (*state.alive == 0) return;
-      evaluate_team<S>(thread, shape, numbers, begin, memory, gradient);
+      if (*alive == 0) return;
+      evaluate_team<S>(thread, shape, numbers, begin, memory, launch.exact, [&] { return gradient_of(find_state(), n); });
       if (!seated) continue;
-      const float answer = finish_value<S>(shape, output, memory, state, lane, gradient);
+      const TeamState state = find_state();
+      const float answer = finish_value<S>(shape, numbers + output, memory, state, lane, gradient_of(state, n));
       value = n == 0 ? answer : value, second_value = n == 0 ? 0.0f : answer;
     }
     if (seed < 0) continue;
+    const TeamState state = find_state();
     if (launch.evaluate) {
       send_evaluation<S>(launch, state, lane, seed, value);
     } else {
-      const SeedColumns<float> columns = columns_of<S>(state, d, lane);
-      const Vec<float> error = error_and_gradient(columns, Vec<float>{value}, Vec<float>{second_value});
-      const float code = advance(columns, launch.rule, climbed, Vec<float>{value}, error).v;
+      const SeedColumns<float> own = columns_of<S>(state, d, lane);
+      const Vec<float> error = error_and_gradient(own, Vec<float>{value}, Vec<float>{second_value});
+      SeedState<float> climbed = reached<S>(state, lane);
+      const float code = advance(own, launch.rule, climbed, Vec<float>{value}, error).v;
+      keep_reached<S>(climbed, state, lane);
       if (code == float(int(Stop::going))) continue;
       send_out<S>(launch, state, lane, seed, climbed, code);
     }
@@ -228,7 +244,7 @@ PYBACKDOOR_DEVICE void climb_block(const Thread& thread, const ClimbLaunch& laun
   int rows = 0, hidden = 0, second_begin = 0;
   for (int n = 0; n <= launch.has_second; ++n) {
     const NetworkShape& shape = launch.network[n].shape;
-    const PackedSizes sizes = PackedSizes::of(shape, S::tile);
+    const PackedSizes sizes = PackedSizes::of(shape, S::tile, S::Tensor);
     rows = sizes.widest > rows ? sizes.widest : rows, hidden = shape.hidden > hidden ? shape.hidden : hidden;
     if constexpr (S::Resident) {
       make_resident<S>(thread, shape, launch.network[n].numbers, shared);
@@ -250,14 +266,14 @@ PYBACKDOOR_DEVICE void climb_block(const Thread& thread, const ClimbLaunch& laun
   memory.team = number, memory.warps = plan.team, memory.warp = thread.warp % plan.team, memory.near = near;
   int* alive = reinterpret_cast<int*>(share(4));
   memory.act = share(rows * S::seeds);
-  memory.partial = share(plan.team * S::seeds);
+  memory.partial = share(plan.team * S::blocks * S::seeds);
   memory.saved = share(plan.team * near * slopes) + memory.warp * near * slopes;
   float* far = reinterpret_cast<float*>(static_cast<char*>(launch.workspace) + counter_bytes);
   memory.saved_far = far + (team * plan.team + memory.warp) * (kept - near) * slopes;
   far += teams * plan.team * (kept - near) * slopes;
   const int state_floats = TeamState::floats(d, S::seeds, launch.has_second, launch.radii || launch.slopes, launch.slopes);
   float* state = plan.state_shared ? share(state_floats) : far + team * state_floats;
-  climb_team<S>(thread, launch, second_begin, memory, lay_out_state<S>(launch, state, alive));
+  climb_team<S>(thread, launch, second_begin, memory, state, alive);
 }
 
 }  // namespace pybackdoor

@@ -1,110 +1,30 @@
-// A network's values and input gradients for the seeds of one team of warps, activations on the chip from first layer to last.
-//
-// A team holds S = 4 C seeds. `act` is [row][S]: a layer's activations, then its deltas, in place. A warp owns `tile` = 8 R rows of every layer; a
-// thread owns R of them by C of the seeds: rows 4 a + 32 g + i and seeds 4 b + 16 h + j, lane = a + 8 b, i, j < 4. It meets the same elements forward
-// and backward, so the slopes it saves are its own. Every sum is one chain of fused operations in the order of the columns.
-//
-// Groups of four numbers are stored at swizzled places so that a warp's sixteen-byte accesses meet different banks whether it reads rows or columns.
+// A network's values and input gradients for the seeds of one team of warps, activations on the chip from first layer to last; ascent_shape.cuh says
+// what a thread owns.
 #pragma once
 
-#include "cuda/thread.cuh"
-#include "pybackdoor/cuda_ascent.hpp"
+#include "cuda/ascent_fused.cuh"
+#include "cuda/ascent_tensor.cuh"
 
 namespace pybackdoor {
 
-template <int R_, int C_, bool Resident_>
-struct Shape {
-  static constexpr int R = R_, C = C_, tile = 8 * R_, seeds = 4 * C_;
-  static constexpr bool Resident = Resident_;
-};
-
-// Where the four seeds of `group` begin in row `row` of act.
-template <class S>
-PYBACKDOOR_DEVICE int place4(int row, int group) {
-  return row * S::seeds + ((group ^ ((row >> 2) & (S::seeds / 4 - 1))) << 2);
-}
-template <class S>
-PYBACKDOOR_DEVICE int place(int row, int seed) {
-  return place4<S>(row, seed >> 2) + (seed & 3);
-}
-
-// The bits of (row / 4) that move the groups of four columns of a resident matrix.
-PYBACKDOOR_DEVICE int swizzle_bits(int columns) {
-  const int groups = columns >> 2, power = groups & -groups;
-  return (power < 8 ? power : 8) - 1;
-}
-
-// A matrix of a network: `begin` counts from the network's numbers, which then stay recognizable as shared memory to the compiler.
-struct Matrix {
-  const float* numbers;
-  int begin, rows, columns, bits;  // bits: swizzle_bits, or 0 in plain memory
-  PYBACKDOOR_DEVICE const float* at4(int row, int group) const { return numbers + begin + row * columns + ((group ^ ((row >> 2) & bits)) << 2); }
-  PYBACKDOOR_DEVICE float at(int row, int column) const { return at4(row, column >> 2)[column & 3]; }
-};
-
-// A team's share of the block's memory.
-struct TeamMemory {
-  float *act, *partial;      // [rows][S]; [team's warps][S]
-  float *saved, *saved_far;  // the warp's slopes: layers below `near` in shared memory, the others in the workspace
-  int near;
-  int team, warps, warp;  // number of the team; its warps; this warp's number in it
-};
-
-template <class S>
-struct Sums {
-  float s[S::R][S::C];
-};
-
-// Sixteen-byte pieces of the weights for four steps of the inner product: forward, four columns of each own row; backward, the own columns of four
-// rows.
+// sums += W act, or W^T act.
 template <class S, bool Backward>
-PYBACKDOOR_DEVICE void fetch(const Matrix& matrix, int first, int a, int k, Four (&w)[S::R]) {
-#pragma unroll
-  for (int p = 0; p < S::R; ++p) {
-    if constexpr (Backward)
-      w[p] = load_weights<S::Resident>(matrix.at4(k + p / (S::R / 4), (first >> 2) + a + 8 * (p % (S::R / 4))));
-    else
-      w[p] = load_weights<S::Resident>(matrix.at4(first + 4 * a + 32 * (p / 4) + p % 4, k >> 2));
-  }
-}
-
-template <class S, bool Backward>
-PYBACKDOOR_DEVICE void consume(const Four (&w)[S::R], const float* act, int b, int k, Sums<S>& sums) {
-#pragma unroll
-  for (int kk = 0; kk < 4; ++kk) {
-    Four x[S::C / 4];
-#pragma unroll
-    for (int h = 0; h < S::C / 4; ++h) x[h] = load4(act + place4<S>(k + kk, b + 4 * h));
-#pragma unroll
-    for (int r = 0; r < S::R; ++r) {
-      const float weight = Backward ? w[kk * (S::R / 4) + r / 4].x[r % 4] : w[r].x[kk];
-#pragma unroll
-      for (int c = 0; c < S::C; ++c) sums.s[r][c] = fmaf(weight, x[c / 4].x[c % 4], sums.s[r][c]);
-    }
-  }
-}
-
-// sums += W act (forward, `inner` columns) or W^T act (backward, `inner` rows); `first` is the warp's first row of the result.
-template <class S, bool Backward>
-PYBACKDOOR_DEVICE void multiply(const Matrix& matrix, int first, int inner, const float* act, int lane, Sums<S>& sums) {
-  const int a = lane & 7, b = lane >> 3;
-#pragma unroll 1
-  for (int k = 0; k < inner; k += 4) {  // the other warp of the scheduler computes while these weights come
-    Four w[S::R];
-    fetch<S, Backward>(matrix, first, a, k, w);
-    consume<S, Backward>(w, act, b, k, sums);
-  }
+PYBACKDOOR_DEVICE void multiply(const Thread& thread, const Matrix& matrix, int first, int inner, const float* act, bool exact, Sums<S>& sums) {
+  if constexpr (S::Tensor)
+    multiply_tensor<S>(thread, Backward ? Matrix{matrix.numbers, matrix.begin + matrix.rows * (matrix.columns + 1), 0, 0, 0} : matrix, first, inner,
+                       act, exact, sums);
+  else
+    multiply_fused<S, Backward>(matrix, first, inner, act, thread.lane, sums);
 }
 
 template <class S>
 PYBACKDOOR_DEVICE void store_sums(const Sums<S>& sums, int first, int lane, float* act) {
-  const int a = lane & 7, b = lane >> 3;
 #pragma unroll
   for (int r = 0; r < S::R; ++r)
 #pragma unroll
     for (int h = 0; h < S::C / 4; ++h) {
       const float* s = &sums.s[r][4 * h];
-      store4(act + place4<S>(first + 4 * a + 32 * (r / 4) + r % 4, b + 4 * h), {s[0], s[1], s[2], s[3]});
+      store4(act + place4<S>(first + own_row<S>(lane, r), own_group<S>(lane, h)), {s[0], s[1], s[2], s[3]});
     }
 }
 
@@ -122,41 +42,59 @@ PYBACKDOOR_DEVICE void save4(const TeamMemory& memory, int layer, int r, int h, 
     store4_far(memory.saved_far + slope_place<S>(layer - memory.near, r, h, lane), slopes);
 }
 
+// Sums over the lanes that share the seeds; one number a seed and block in `partial`.
+template <class S>
+PYBACKDOOR_DEVICE void gather_values(const Thread& thread, const TeamMemory& memory, int block, Four (&values)[S::C / 4]) {
+#pragma unroll
+  for (int h = 0; h < S::C / 4; ++h) {
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+#pragma unroll
+      for (int i = 0; i < 3; ++i) values[h].x[j] += shuffle_xor(thread, values[h].x[j], first_row_mask<S> << i);
+    if (own_row<S>(thread.lane, 0) == 0)
+      store4(memory.partial + (memory.warp * S::blocks + block) * S::seeds + 4 * own_group<S>(thread.lane, h), values[h]);
+  }
+}
+
 // Activates the thread's own sums, left in act by store_sums. Below the last hidden layer the slopes are saved; there, act becomes the output weight
-// times the slope, and `values` (four seeds each h) gather the output's sum over the thread's rows.
+// times the slope, and `partial` gets the output's sum over each block of 32 rows: over the thread's four, then over the eight lanes that share the
+// seeds.
 template <class S, Activation A, bool Last>
-PYBACKDOOR_DEVICE void activate_own(const TeamMemory& memory, int layer, int width, const float* output, int first, int lane,
-                                    Four (&values)[S::C / 4]) {
-  const int a = lane & 7, b = lane >> 3;
+PYBACKDOOR_DEVICE void activate_own(const Thread& thread, const TeamMemory& memory, int layer, int width, const float* output) {
+  const int lane = thread.lane, first = memory.warp * S::tile;
 #pragma unroll 1
-  for (int r = 0; r < S::R; ++r) {
-    const int row = first + 4 * a + 32 * (r / 4) + r % 4;
-    const float weight = Last ? output[row] : 0.0f;
+  for (int block = 0; block < S::blocks; ++block) {
+    Four values[S::C / 4] = {};
+#pragma unroll 1
+    for (int r = 4 * block; r < 4 * block + 4; ++r) {
+      const int row = first + own_row<S>(lane, r);
+      const float weight = Last ? output[row] : 0.0f;
 #pragma unroll
-    for (int h = 0; h < S::C / 4; ++h) {
-      float* slot = memory.act + place4<S>(row, b + 4 * h);
-      Four z = load4(slot), slope;
+      for (int h = 0; h < S::C / 4; ++h) {
+        float* slot = memory.act + place4<S>(row, own_group<S>(lane, h));
+        Four z = load4(slot), slope;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        Vec<float> derivative;
-        const float value = activate<A>(Vec<float>{z.x[j]}, derivative).v;
-        slope.x[j] = derivative.v;
-        if constexpr (Last) {
-          values[h].x[j] = row < width ? fmaf(weight, value, values[h].x[j]) : values[h].x[j];
-          z.x[j] = row < width ? weight * derivative.v : 0.0f;
-        } else {
-          z.x[j] = row < width ? value : 0.0f;  // padding stays 0 whatever overflows elsewhere
+        for (int j = 0; j < 4; ++j) {
+          Vec<float> derivative;
+          const float value = activate<A>(Vec<float>{z.x[j]}, derivative).v;
+          slope.x[j] = derivative.v;
+          if constexpr (Last) {
+            values[h].x[j] = row < width ? fmaf(weight, value, values[h].x[j]) : values[h].x[j];
+            z.x[j] = row < width ? weight * derivative.v : 0.0f;
+          } else {
+            z.x[j] = row < width ? value : 0.0f;  // padding stays 0 whatever overflows elsewhere
+          }
         }
+        store4(slot, z);
+        if constexpr (!Last) save4<S>(memory, layer, r, h, lane, slope);
       }
-      store4(slot, z);
-      if constexpr (!Last) save4<S>(memory, layer, r, h, lane, slope);
     }
+    if constexpr (Last) gather_values<S>(thread, memory, block, values);
   }
 }
 
 template <class S>
 PYBACKDOOR_DEVICE void times_slopes(const TeamMemory& memory, int layer, int width, int first, int lane, Sums<S>& sums) {
-  const int a = lane & 7;
   const bool near = layer < memory.near;
 #pragma unroll
   for (int r = 0; r < S::R; ++r)
@@ -164,23 +102,10 @@ PYBACKDOOR_DEVICE void times_slopes(const TeamMemory& memory, int layer, int wid
     for (int h = 0; h < S::C / 4; ++h) {
       const Four slopes = near ? load4(memory.saved + slope_place<S>(layer, r, h, lane))
                                : load4_far(memory.saved_far + slope_place<S>(layer - memory.near, r, h, lane));
-      const bool real = first + 4 * a + 32 * (r / 4) + r % 4 < width;
+      const bool real = first + own_row<S>(lane, r) < width;
 #pragma unroll
       for (int j = 0; j < 4; ++j) sums.s[r][4 * h + j] = real ? sums.s[r][4 * h + j] * slopes.x[j] : 0.0f;
     }
-}
-
-// Sums over the 8 lanes that share the seeds, then one number a seed and warp in `partial`.
-template <class S>
-PYBACKDOOR_DEVICE void gather_values(const Thread& thread, const TeamMemory& memory, Four (&values)[S::C / 4]) {
-#pragma unroll
-  for (int h = 0; h < S::C / 4; ++h) {
-#pragma unroll
-    for (int j = 0; j < 4; ++j)
-#pragma unroll
-      for (int mask = 1; mask < 8; mask *= 2) values[h].x[j] += shuffle_xor(thread, values[h].x[j], mask);
-    if ((thread.lane & 7) == 0) store4(memory.partial + memory.warp * S::seeds + 4 * ((thread.lane >> 3) + 4 * h), values[h]);
-  }
 }
 
 // gradient [feature][S] = W^T act for the first layer, eight features a pass, passes dealt to the team's warps.
@@ -191,7 +116,7 @@ PYBACKDOOR_DEVICE void input_gradient(const TeamMemory& memory, const Matrix& ma
     float sums[S::C] = {};
 #pragma unroll 4
     for (int row = 0; row < matrix.rows; ++row) {
-      const float weight = matrix.at(row, feature);
+      const float weight = element<S>(matrix, row, feature);
 #pragma unroll
       for (int h = 0; h < S::C / 4; ++h) {
         const Four x = load4(memory.act + place4<S>(row, b + 4 * h));
@@ -206,43 +131,45 @@ PYBACKDOOR_DEVICE void input_gradient(const TeamMemory& memory, const Matrix& ma
   }
 }
 
-// partial and gradient of the network at numbers + begin, for the mapped inputs in act, whose team has passed a barrier since they were written; ends
-// with a barrier.
-template <class S>
+// partial and gradient (where `gradient` says that it lies) of the network at numbers + begin, for the mapped inputs in act, whose team has passed a
+// barrier since they were written; ends with a barrier.
+template <class S, class Gradient>
 PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& shape, const float* numbers, int begin, const TeamMemory& memory,
-                                     float* gradient) {
+                                     bool exact, const Gradient& gradient) {
   const int lane = thread.lane, first = memory.warp * S::tile, hidden = shape.hidden;
   int at = begin;
   int columns = padded(shape.dimension, 8);
   Matrix matrix{};
-  const auto matrix_at = [&](int from, int rows, int wide) { return Matrix{numbers, from, rows, wide, S::Resident ? swizzle_bits(wide) : 0}; };
+  const auto matrix_at = [&](int from, int rows, int wide) {
+    return Matrix{numbers, from, rows, wide, S::Resident && !S::Tensor ? swizzle_bits(wide) : 0};
+  };
   Sums<S> sums;
 #pragma unroll 1
   for (int layer = 0; layer < hidden; ++layer) {
     const int width = shape.widths[layer], rows = padded(width, S::tile);
     matrix = matrix_at(at, rows, columns);
-    at += rows * columns;
+    const float* biases = numbers + at + rows * columns;
+    at += layer_numbers(rows, columns, layer, S::Tensor);
     const bool mine = first < rows;
     if (mine) {
 #pragma unroll
       for (int r = 0; r < S::R; ++r)
 #pragma unroll
-        for (int c = 0; c < S::C; ++c) sums.s[r][c] = numbers[at + first + 4 * (lane & 7) + 32 * (r / 4) + r % 4];
-      multiply<S, false>(matrix, first, columns, memory.act, lane, sums);
+        for (int c = 0; c < S::C; ++c) sums.s[r][c] = biases[first + own_row<S>(lane, r)];
+      multiply<S, false>(thread, matrix, first, columns, memory.act, exact, sums);
     }
-    at += rows;
     team_barrier(thread, memory.team, memory.warps);
-    Four values[S::C / 4] = {};
     if (mine) {
       store_sums<S>(sums, first, lane, memory.act);
       dispatch_activation(shape.activation, [&](auto tag) {
         if (layer + 1 < hidden)
-          activate_own<S, decltype(tag)::value, false>(memory, layer, width, nullptr, first, lane, values);
+          activate_own<S, decltype(tag)::value, false>(thread, memory, layer, width, nullptr);
         else
-          activate_own<S, decltype(tag)::value, true>(memory, layer, width, numbers + at, first, lane, values);
+          activate_own<S, decltype(tag)::value, true>(thread, memory, layer, width, numbers + at);
       });
+    } else if (layer + 1 == hidden) {
+      for (int i = lane; i < S::blocks * S::seeds; i += 32) memory.partial[memory.warp * S::blocks * S::seeds + i] = 0.0f;
     }
-    if (layer + 1 == hidden) gather_values<S>(thread, memory, values);
     team_barrier(thread, memory.team, memory.warps);
     columns = rows;
   }
@@ -255,16 +182,16 @@ PYBACKDOOR_DEVICE void evaluate_team(const Thread& thread, const NetworkShape& s
       for (int r = 0; r < S::R; ++r)
 #pragma unroll
         for (int c = 0; c < S::C; ++c) sums.s[r][c] = 0.0f;
-      multiply<S, true>(matrix, first, rows, memory.act, lane, sums);
+      multiply<S, true>(thread, matrix, first, rows, memory.act, exact, sums);
       times_slopes<S>(memory, layer - 1, before, first, lane, sums);
     }
     team_barrier(thread, memory.team, memory.warps);
     if (mine) store_sums<S>(sums, first, lane, memory.act);
     team_barrier(thread, memory.team, memory.warps);
     const int previous = layer > 1 ? padded(shape.widths[layer - 2], S::tile) : padded(shape.dimension, 8);
-    matrix = matrix_at(matrix.begin - wide * (previous + 1), wide, previous);
+    matrix = matrix_at(matrix.begin - layer_numbers(wide, previous, layer - 1, S::Tensor), wide, previous);
   }
-  if (hidden > 0) input_gradient<S>(memory, matrix, shape.dimension, lane, gradient);
+  if (hidden > 0) input_gradient<S>(memory, matrix, shape.dimension, lane, gradient());
   team_barrier(thread, memory.team, memory.warps);
 }
 

@@ -15,15 +15,16 @@ inline const char* refuse_ascent(const NetworkShape& shape) {
 
 // Bytes of shared memory the plan needs as it stands, and of workspace.
 inline void measure(const AscentRequest& request, AscentPlan& plan) {
-  const PackedSizes first = PackedSizes::of(request.first, plan.tile);
-  const PackedSizes second = request.has_second ? PackedSizes::of(request.second, plan.tile) : PackedSizes{0, 0, 0};
+  const PackedSizes first = PackedSizes::of(request.first, plan.tile, plan.tensor);
+  const PackedSizes second = request.has_second ? PackedSizes::of(request.second, plan.tile, plan.tensor) : PackedSizes{0, 0, 0};
   const int widest = first.widest > second.widest ? first.widest : second.widest;
   const int hidden = request.has_second && request.second.hidden > request.first.hidden ? request.second.hidden : request.first.hidden;
   const int kept = hidden > 0 ? hidden - 1 : 0, near = plan.saved_shared < kept ? plan.saved_shared : kept;
   const std::int64_t warps = std::int64_t(plan.teams) * plan.team, slopes = std::int64_t(plan.tile) * plan.seeds;
   const std::int64_t columns = 3 + request.has_second + request.has_anchors + request.has_slopes;
-  const std::int64_t state = plan.teams * (columns * request.first.dimension + 2) * plan.seeds;
-  std::int64_t shared = 4 * plan.teams + std::int64_t(plan.teams) * widest * plan.seeds + warps * plan.seeds + warps * near * slopes;
+  const std::int64_t state = plan.teams * (columns * request.first.dimension + 6) * plan.seeds;
+  std::int64_t shared =
+      4 * plan.teams + std::int64_t(plan.teams) * widest * plan.seeds + warps * (plan.tile / 32) * plan.seeds + warps * near * slopes;
   if (plan.resident) shared += first.numbers + second.numbers;
   if (plan.state_shared) shared += state;
   plan.shared_bytes = static_cast<int>(shared * 4 < (1 << 30) ? shared * 4 : 1 << 30);
@@ -40,6 +41,7 @@ inline AscentPlan lay_out_ascent(const AscentRequest& request) {
     for (int layer = 0; layer < shape->hidden; ++layer) widest = shape->widths[layer] > widest ? shape->widths[layer] : widest;
   }
   AscentPlan plan{};
+  plan.tensor = request.tensor;
   const int large_team = (widest + 63) / 64;
   const std::int64_t large_seeds = std::int64_t(request.multiprocessors) * (warps_per_block / large_team) * 32;
   const bool large = widest > 256 || (widest > 32 && request.count >= large_seeds / 2);

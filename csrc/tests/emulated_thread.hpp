@@ -29,6 +29,7 @@ struct EmulatedWarp {
   long long words[32];
   bool conditions[32];
   float factors[32][12];  // a[2][4], b[2][2]
+  const char* fragments[32];
 };
 
 struct EmulatedBlock {
@@ -62,6 +63,9 @@ auto exchange(const Thread& thread, T (&slots)[32], T x, Read read) {
   warp.barrier.arrive_and_wait();
   return result;
 }
+
+inline float* again(float* p) { return p; }
+inline void warp_barrier(const Thread& thread) { thread.host->warp[thread.warp].barrier.arrive_and_wait(); }
 
 inline float shuffle_xor(const Thread& thread, float x, int mask) {
   float (&slots)[32] = thread.host->warp[thread.warp].numbers;
@@ -116,6 +120,37 @@ inline void multiply_tf32(const Thread& thread, const float (&a)[2][4], const fl
           c[m][n][i] = std::fma(left, right, c[m][n][i]);
         }
   warp.barrier.arrive_and_wait();
+}
+
+inline float nearest_tf32(float x) { return std::isnan(x) ? x : from_word((to_word(x) + 0x1000u) & 0xffffe000u); }
+
+template <class Fragments>
+void share_fragments(const Thread& thread, const Fragments& fragments) {
+  EmulatedWarp& warp = thread.host->warp[thread.warp];
+  warp.fragments[thread.lane] = reinterpret_cast<const char*>(&fragments);
+  warp.barrier.arrive_and_wait();
+}
+inline void release_fragments(const Thread& thread) { warp_barrier(thread); }
+
+// The same with what tensor cores do to sums, at its worst: four terms at a time are added, and the sum is cut off.
+template <class Fragments>
+void multiply_shared(const Thread& thread, const Fragments& fragments, const float (&a)[4], const float (&b)[2], float& d0, float& d1, float& d2,
+                     float& d3) {
+  const EmulatedWarp& warp = thread.host->warp[thread.warp];
+  const auto factor = [&](int lane, const float& own) {  // of another lane: at the same place in its fragments
+    float number;
+    std::memcpy(&number, warp.fragments[lane] + (reinterpret_cast<const char*>(&own) - reinterpret_cast<const char*>(&fragments)), sizeof number);
+    return double(from_word(to_word(number) & 0xffffe000u));
+  };
+  const int p = thread.lane >> 2, q = thread.lane & 3;
+  float* const d[4] = {&d0, &d1, &d2, &d3};
+  for (int i = 0; i < 4; ++i)
+    for (int half = 0; half < 2; ++half) {
+      double sum = *d[i];
+      for (int k = 0; k < 4; ++k) sum += factor(4 * p + k, a[2 * half + i / 2]) * factor(4 * (2 * q + i % 2) + k, b[half]);
+      const float rounded = float(sum);
+      *d[i] = std::fabs(rounded) > std::fabs(sum) ? std::nextafter(rounded, 0.0f) : rounded;
+    }
 }
 
 template <bool>

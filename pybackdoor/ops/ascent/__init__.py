@@ -20,6 +20,7 @@ import torch
 
 from pybackdoor.arrays import as_points, as_values
 from pybackdoor.errors import InputError, InputTypeError
+from pybackdoor.ops.ascent.chunks import capturing
 from pybackdoor.ops.ascent.differentiable import values
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.ops.ascent.reference import forward
@@ -37,11 +38,14 @@ BACKENDS = Registry(
     {
         "cpu": "pybackdoor.ops.ascent.cpu:BACKEND",
         "cuda": "pybackdoor.ops.ascent.cuda:BACKEND",
+        "cuda_tf32": "pybackdoor.ops.ascent.cuda:SCREENING_BACKEND",
+        "cuda_tf32x3": "pybackdoor.ops.ascent.cuda:TENSOR_BACKEND",
         "reference": "pybackdoor.ops.ascent.reference:BACKEND",
         "triton": "pybackdoor.ops.ascent.triton:BACKEND",
     },
 )
-ORDER = ("cpu", "cuda", "triton", "reference")  # a device leaves some of them; of those, the fastest first
+# A device leaves some of them; of those, the fastest first. cuda_tf32x3 and cuda_tf32 serve when they are named.
+ORDER = ("cpu", "cuda", "triton", "reference")
 PRECISIONS = ("float32", "float64")
 MOST_STEPS = 2**24  # backends count steps in float32
 
@@ -68,6 +72,9 @@ def ascend(
     offsets: [N]; slopes: [N, d], per unit of the cube. `schedule` (default AscentSchedule()) fixes steps and stop rules;
     `reference.ascend` states the order of events. `precision` is that of the climb, "float32" or "float64": recompute in float64 what is reported.
     Native backends take subnormal numbers (below 1e-38 in float32) as zero.
+    backend: "auto", "cuda" (float32 on a GPU), "cuda_tf32x3" (products on its tensor cores, close to float32), "cuda_tf32" (the same with 11 bits: to
+    screen with, gradients to about 1e-3), "triton", "cpu" or "reference". The three on CUDA may be captured in a CUDA graph once the same call has
+    been made; anchors and radii are then taken as they are, since nothing can be looked at.
     `threads` default to settings.threads(); the results do not depend on them, bit for bit.
 
     Returns Ascents on the starts' device: the best point of each seed, its start included; `out`, an Ascents of N seeds, is filled and returned
@@ -77,12 +84,13 @@ def ascend(
     """
     points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)
     count, dimension = points.shape
+    seen = not capturing(points.device)
     problem = AscentProblem(
         network=_checked_network(network, points, "network"),
         starts=points,
         schedule=_checked_schedule(schedule),
-        anchors=_part(anchors, "anchors", points, (count, dimension), finite=True),
-        radii=_checked_radii(_part(radii, "radii", points, (count,))),
+        anchors=_part(anchors, "anchors", points, (count, dimension), finite=seen),
+        radii=_checked_radii(_part(radii, "radii", points, (count,)), seen),
         second=None if second is None else _checked_network(second, points, "second"),
         offsets=_part(offsets, "offsets", points, (count,)),
         slopes=_part(slopes, "slopes", points, (count, dimension)),
@@ -194,8 +202,8 @@ def _checked_schedule(schedule: AscentSchedule | None) -> AscentSchedule:
     return schedule
 
 
-def _checked_radii(radii: torch.Tensor | None) -> torch.Tensor | None:
-    if radii is not None and not bool((radii >= 0).all()):
+def _checked_radii(radii: torch.Tensor | None, seen: bool) -> torch.Tensor | None:
+    if seen and radii is not None and not bool((radii >= 0).all()):
         row = int((~(radii >= 0)).nonzero()[0])
         raise InputError(f"radii: row {row} is {float(radii[row])}; numbers >= 0 (infinity for no ball) are needed")
     return radii

@@ -91,10 +91,15 @@ def seeds_that_fit(free: int, a_result: int, a_copy: int) -> int:
 
 def free_bytes(device: torch.device) -> int | None:
     """Bytes of the device's memory that torch can still hand out; None on the CPU, and while a CUDA graph is captured, when nothing may be asked."""
-    if device.type != "cuda" or torch.cuda.is_current_stream_capturing():
+    if device.type != "cuda" or capturing(device):
         return None
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def capturing(device: torch.device) -> bool:
+    """Whether what is enqueued on the device goes into a CUDA graph: then nothing there can be looked at, and nothing waited for."""
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def _exhausted(device: torch.device, count: int, a_result: int, a_copy: int, free: int | None) -> MemoryExhaustedError:

@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks
+from pybackdoor.errors import UnsupportedError
+from pybackdoor.ops.ascent.chunks import ascend_in_chunks, capturing, evaluate_in_chunks
 from pybackdoor.ops.ascent.packing import pack
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule
@@ -18,9 +19,13 @@ from pybackdoor.records.network import ACTIVATIONS, Network
 
 
 class CudaBackend:
-    """Serves float32 calls on CUDA tensors; keeps each network's packed weights as long as the network lives."""
+    """Serves float32 calls on CUDA tensors; keeps each network's packed weights as long as the network lives.
 
-    def __init__(self) -> None:
+    Products are fused float32, or with `tensor` on tensor cores: three in TF32 for one, close to float32, or, not `exact`, one, to screen with.
+    """
+
+    def __init__(self, *, tensor: bool = False, exact: bool = True) -> None:
+        self._tensor, self._exact = tensor, exact
         self._packed: dict[int, tuple[weakref.ref[Network], tuple[int, ...], Packed]] = {}
 
     def unsupported(self, device: torch.device, precision: str, networks: tuple[Network, ...] = ()) -> str | None:
@@ -76,11 +81,15 @@ class CudaBackend:
         parts = module.Parts(*(0 if array is None else array.data_ptr() for array in arrays))
         targets = module.Outputs(*(tensor.data_ptr() for tensor in outputs), *[0] * (5 - len(outputs)))
         with torch.cuda.device(device):
-            plan = module.plan(first.shape, None if second is None else second.shape, count, parts, *module.limits(torch.cuda.current_device()))
+            limits = module.limits(torch.cuda.current_device())
+            try:
+                plan = module.plan(first.shape, None if second is None else second.shape, count, parts, *limits, self._tensor)
+            except ValueError as error:
+                raise UnsupportedError(f"ascent: {error}; the reference serves it") from error
             workspace = torch.empty(plan.workspace_bytes, dtype=torch.uint8, device=device)
             networks = [None if one is None else (one.shape, one.numbers(plan.tile).data_ptr()) for one in (first, second)]
             stream = torch.cuda.current_stream(device).cuda_stream
-            module.climb(plan, *networks, parts, rule, targets, count, workspace.data_ptr(), stream)
+            module.climb(plan, *networks, parts, rule, targets, count, workspace.data_ptr(), stream, self._exact)
 
     def pack(self, network: Network) -> Packed:
         """What the kernels need of the network, made once; again if a tensor of it was changed in place."""
@@ -89,7 +98,8 @@ class CudaBackend:
         versions = tuple([tensor._version for tensor in tensors])
         entry = self._packed.get(key)
         if entry is None or entry[0]() is not network or entry[1] != versions:
-            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), versions, Packed(network))
+            _refuse_in_capture(network.device)
+            entry = (weakref.ref(network, lambda _: self._packed.pop(key, None)), versions, Packed(network, self._tensor))
             self._packed[key] = entry
         return entry[2]
 
@@ -97,7 +107,8 @@ class CudaBackend:
 class Packed:
     """A network's shape, and its weights for each tile asked for. Making one waits for the device; using it does not."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, fragments: bool) -> None:
+        self.fragments = fragments
         self.shape = _shape(network, bool((network.input_rate != 0).any()))
         self._tensors = replace(network)  # the same tensors, without keeping the network itself alive
         self._numbers: dict[int, torch.Tensor] = {}
@@ -105,8 +116,17 @@ class Packed:
     def numbers(self, tile: int) -> torch.Tensor:
         """The packed weights, float32."""
         if tile not in self._numbers:
-            self._numbers[tile] = pack(self._tensors, tile)
+            _refuse_in_capture(self._tensors.device)
+            self._numbers[tile] = pack(self._tensors, tile, fragments=self.fragments)
         return self._numbers[tile]
+
+
+def _refuse_in_capture(device: torch.device) -> None:
+    if capturing(device):
+        raise UnsupportedError(
+            "ascent: the network's weights are not packed yet, which waits for the device, and a CUDA graph is being captured; "
+            "make the same call once before the capture"
+        )
 
 
 @cache
@@ -146,3 +166,5 @@ def _rule(schedule: AscentSchedule) -> Any:
 
 
 BACKEND = CudaBackend()
+TENSOR_BACKEND = CudaBackend(tensor=True)
+SCREENING_BACKEND = CudaBackend(tensor=True, exact=False)
