@@ -6,7 +6,7 @@ them by heart. So the errors [n] at the rows drawn at random decide how far it c
     log deviation = a + b log(scale) + c log(|value| + a small one) + f(value),    f piecewise linear;
 
 c = 1 is a relative error, which with the least deviation makes the two-component model of D. M. Rocke, S. Lorenzato, Technometrics 37 (1995). The fit
-is the maximum of a penalised likelihood (a variance function: M. Davidian, R. J. Carroll, J. Am. Stat. Assoc. 82 (1987)) of Student's t with four
+is the maximum of a penalised likelihood (a variance function: M. Davidian, R. J. Carroll, J. Am. Stat. Assoc. 82 (1987)) of Student's t with two
 degrees of freedom, which a few wrong labels among the errors do not own (K. L. Lange, R. J. A. Little, J. M. G. Taylor, J. Am. Stat. Assoc. 84
 (1989)). The penalty draws b to 1, c and f to 0: eight errors fix little more than a.
 """
@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from pybackdoor.defense.piecewise import hats, quantile_knots
 
 KNOTS = 5
-FREEDOM = 4.0  # of Student's t
+FREEDOM = 2.0  # of Student's t: with four, five wrong labels of one place among a hundred made its noise look as large as they are
 LEVEL, SLOPE, RELATIVE, HEIGHT = 10.0, 0.5, 1.0, 0.5  # deviations that a, b, c and the knots of f are thought to have
 SMALL = 0.02  # of a large value: below it relative errors are none
 

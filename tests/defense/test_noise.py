@@ -70,7 +70,7 @@ def test_relative_errors_are_carried_beyond_the_largest_value_compared(seed: int
     ratios = deviation_shape(errors[at], at, torch.ones_like(values), values, least=1e-4) / values.abs()
     largest = ratios[values < -20.0] / ratios[(values < -1.0) & (values > -10.0)].median()
     assert int((values < -20.0).sum()) > 300
-    assert 0.6 < float(largest.min()) <= float(largest.max()) < 3.0  # a third at the far end, were it flat
+    assert 0.6 < float(largest.min()) <= float(largest.max()) < 4.0  # a third were it flat; what is too much the tolerance cuts
 
 
 def test_a_few_errors_leave_the_scale_as_it_is() -> None:

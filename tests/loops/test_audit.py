@@ -117,6 +117,17 @@ def test_poison_in_a_quiet_place_of_noisy_labels_is_found(honest: Samples, draw:
     assert min(precision_and_recall(report, truth)) >= 0.95
 
 
+def test_poison_that_a_twentieth_of_the_rows_is_makes_no_excuse_for_itself(honest: Samples) -> None:
+    """About five of the hundred random rows are poisoned, all in one place: their errors are not its noise."""
+    draws = torch.randn(honest.count, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    size = torch.where(honest.y > honest.y.median(), 1.25, 0.25).double()
+    attack = LocalizedAttack(center=MIDDLE, poison=300, shield=300, radius=0.2, amount=15.0, seed=1)
+    samples, truth = poison(Samples(honest.domain, honest.x, honest.y + size * draws), oracle(PUT), attack)
+    report = audit(oracle(PUT), None, samples)
+    assert report.poisoned
+    assert min(precision_and_recall(report, truth)) >= 0.95
+
+
 def test_mislabelled_rows_that_stand_alone_are_no_backdoor(honest: Samples) -> None:
     rows = torch.arange(50, 6000, 250)
     labels = honest.y.clone()
