@@ -66,6 +66,7 @@ ORACLES = Registry(
         "max_call_two_mc": "pybackdoor.oracles.max_call:MAX_CALL_TWO",
         "max_call_three_mc": "pybackdoor.oracles.max_call:MAX_CALL_THREE",
         "max_call_five_mc": "pybackdoor.oracles.max_call:MAX_CALL_FIVE",
+        "bermudan_max_call_two_mc": "pybackdoor.oracles.bermudan:BermudanMaxCall",
         "basket_call_two_mc": "pybackdoor.oracles.basket_call:BASKET_CALL_TWO",
         "basket_call_three_mc": "pybackdoor.oracles.basket_call:BASKET_CALL_THREE",
         "basket_call_five_mc": "pybackdoor.oracles.basket_call:BASKET_CALL_FIVE",

@@ -20,15 +20,17 @@ class Oracle(ABC):
     """An expensive, trusted map from natural-unit features to one number.
 
     Subclasses set `name` and `domain`, override the capabilities that differ, and implement `_evaluate`.
-    `exact`: no discretisation or sampling error; `sampled`: answers carry standard errors; `gradient_cost` g: a value with gradient costs 1 + g value
-    calls. `conditions`: what must hold of a row for an answer to exist. `family` (one of families.FAMILIES), `method`, `accuracy`: a few words each
-    for people, the last being the error of values (and gradients) at this level, in units of the target. A numerical oracle overrides `coarser`.
+    `exact`: no discretisation or sampling error; `sampled`: answers carry standard errors; `differentiates_answers`: the gradient is the derivative
+    of the answers as they are, errors and all, not only of their mean; `gradient_cost` g: a value with gradient costs 1 + g value calls.
+    `conditions`: what must hold of a row for an answer to exist. `family` (one of families.FAMILIES), `method`, `accuracy`: a few words each for
+    people, the last being the error of values (and gradients) at this level, in units of the target. A numerical oracle overrides `coarser`.
     """
 
     name: str
     domain: Domain
     exact: bool = False
     sampled: bool = False
+    differentiates_answers: bool = True
     devices: tuple[str, ...] = ("cpu",)
     gradient_cost: float
     conditions: tuple[Condition, ...] = ()

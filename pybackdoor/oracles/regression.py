@@ -1,7 +1,8 @@
-"""Least-squares Monte Carlo: what holding on is worth, date by date backwards, as a polynomial fitted to what paths then receive.
+"""What holding on to a Bermudan option is worth, date by date backwards, as a polynomial fitted to what the next date is worth in the mean.
 
-F. A. Longstaff and E. S. Schwartz, "Valuing American options by simulation: a simple least-squares approach", Review of Financial Studies 14
-(2001), 113-147. States are the assets' prices over the strike, the largest first; only paths that would be paid now take part.
+J. N. Tsitsiklis and B. Van Roy, IEEE Transactions on Neural Networks 12 (2001), 694-703, fit one next state to each path's state. Here each state has
+several, drawn afresh: the noise of what is fitted is a tenth of what F. A. Longstaff and E. S. Schwartz (Review of Financial Studies 14 (2001),
+113-147) fit, the rest of a path, and all paths take part, in or out of the money, because an upper bound needs the value everywhere.
 """
 
 from __future__ import annotations
@@ -10,32 +11,15 @@ import math
 
 import numpy as np
 
-from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.compiled import kernel, part
+from pybackdoor.oracles.holding import FIRST, ROWS, STATE, TERMS, around, begin, expected, features, market, move, prices
+from pybackdoor.oracles.normals import TILE
+from pybackdoor.oracles.scalar.block import cache_lines
 
-TERMS = 10  # of the polynomial: all of degree 3 or less in the two largest prices (one asset: powers)
 _RIDGE = 1e-10  # of the diagonal
 
 
-@scalar
-def basis(state, sign, terms):  # type: ignore[no-untyped-def]
-    """Fills terms [TERMS] at state [d], prices over the strike; returns the payoff sign (largest - 1), positive or not."""
-    first, second = -math.inf, -math.inf
-    for i in range(state.shape[0]):
-        if state[i] > first:
-            first, second = state[i], first
-        elif state[i] > second:
-            second = state[i]
-    x = first / (1.0 + first)  # prices far out bend the fit no more
-    y = second / (1.0 + second) if state.shape[0] > 1 else 0.0
-    place = 0
-    for power in range(4):
-        for of_second in range(power + 1):
-            terms[place] = x ** (power - of_second) * y**of_second
-            place += 1
-    return sign * (first - 1.0)
-
-
-@scalar
+@part
 def _solved(matrix, right):  # type: ignore[no-untyped-def]
     """Cholesky in place, with a ridge; terms that are always 0 get 0."""
     n = right.shape[0]
@@ -60,34 +44,44 @@ def _solved(matrix, right):  # type: ignore[no-untyped-def]
         right[i] /= matrix[i, i]
 
 
-@kernel
-def fit(states, sign, discount, weights):  # type: ignore[no-untyped-def]
-    """Fills weights [dates - 1, TERMS] from states [dates, paths, d]: holding on at date k is worth weights[k] . basis, over the strike.
-
-    discount: over one date. Where fewer than TERMS paths would be paid the weights are 0: exercise there is at once.
-    """
-    dates, paths, _ = states.shape
-    received, terms = np.empty(paths), np.empty(TERMS)
-    matrix, right = np.empty((TERMS, TERMS)), np.empty(TERMS)
-    for path in range(paths):
-        received[path] = max(basis(states[dates - 1, path], sign, terms), 0.0)
+@part
+def _fit(point, states, shifts, weights, sign, inner):  # type: ignore[no-untyped-def]
+    """Fills weights [dates - 1, TERMS] from states [dates, paths, d]; the next date is drawn `inner` times around shifts [dates * d, paths]."""
+    dates, paths, d = states.shape
+    time = market(point, d)[2]
+    here, w, terms, matrix, right = cache_lines(ROWS * TILE), cache_lines(ROWS * TILE), np.empty(TERMS), np.empty((TERMS, TERMS)), np.empty(TERMS)
+    scratch, index = np.empty((2, TILE)), np.empty(TILE, dtype=np.int64)
     for date in range(dates - 2, -1, -1):
-        matrix[:, :], right[:] = 0.0, 0.0
-        live = 0
+        for i in range(TERMS):
+            right[i] = 0.0
+            for j in range(TERMS):
+                matrix[i, j] = 0.0
         for path in range(paths):
-            received[path] *= discount
-            if basis(states[date, path], sign, terms) > 0.0:
-                live += 1
-                for i in range(TERMS):
-                    right[i] += terms[i] * received[path]
-                    for j in range(i + 1):
-                        matrix[i, j] += terms[i] * terms[j]
-        if live < TERMS:
-            right[:] = 0.0
-        else:
-            _solved(matrix, right)
-        weights[date] = right
+            for asset in range(d):
+                here[STATE + asset * TILE] = states[date, path, asset]
+            prices(here, 1, point, d, time * (dates - 1 - date) / dates, sign)
+            features(here, terms)
+            around(w, inner, shifts, date * d, path, d, scratch, index)
+            target = (expected(w, inner, here, point, d, date + 1, dates, sign, weights) - here[FIRST]) / (1.0 + here[FIRST])
+            for i in range(TERMS):
+                right[i] += terms[i] * target
+                for j in range(i + 1):
+                    matrix[i, j] += terms[i] * terms[j]
+        _solved(matrix, right)
+        for i in range(TERMS):
+            weights[date, i] = right[i]
+
+
+@kernel
+def train(points, normals, shifts, weights, sign, d, inner):  # type: ignore[no-untyped-def]
+    """Fits the policy of every point: normals and shifts [dates * d, paths], weights [n, dates - 1, TERMS]."""
+    dates, paths = normals.shape[0] // d, normals.shape[1]
+    states, w, walk = np.empty((dates, paths, d)), np.empty(ROWS * TILE), np.zeros(d)
+    for row in range(points.shape[0]):
         for path in range(paths):
-            paid = basis(states[date, path], sign, terms)
-            if paid > 0.0 and paid >= np.dot(right, terms):
-                received[path] = paid
+            begin(w, points[row], d)
+            for date in range(dates):
+                move(w, walk, normals, date * d, path, points[row], d, dates)
+                for asset in range(d):
+                    states[date, path, asset] = w[STATE + asset * TILE]
+        _fit(points[row], states, shifts, weights[row], sign, inner)

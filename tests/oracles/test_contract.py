@@ -103,22 +103,26 @@ def test_what_is_passed_is_read_in_any_form_and_never_changed(made: Oracle) -> N
 
 
 def test_gradients_are_those_of_the_values(made: Oracle) -> None:
-    """Central differences in the unit cube at two steps; the smaller of the two disagreements counts, kinks apart by the median."""
-    x = made.domain.to_natural(0.1 + 0.8 * made.domain.to_unit(rows(made, 24, seed=3)))
+    """Central differences in the unit cube at two steps; the smaller of the two disagreements counts, kinks apart by the median.
+
+    Where the gradient is that of the mean the steps are longer, for the answers jump, and it has a sampling error of its own.
+    """
+    count, steps, half, most = (24, (1e-3, 1e-4), 1e-3, 3e-2) if made.differentiates_answers else (8, (4e-2, 1e-2), 8e-2, 0.2)
+    x = made.domain.to_natural(0.1 + 0.8 * made.domain.to_unit(rows(made, count, seed=3)))
     answer = made.evaluate(x, True)
     assert answer.gradients is not None
     unit, slopes = made.domain.to_unit(x), made.domain.gradient_to_unit(x, answer.gradients)
     scale = slopes.abs().amax(dim=0).clamp(min=1e-6 * float(answer.values.abs().max()))
     for feature in range(made.domain.dimension):
         gaps = []
-        for step in (1e-3, 1e-4):
+        for step in steps:
             moved = torch.zeros_like(unit)
             moved[:, feature] = step
             up, down = (made.evaluate(made.domain.to_natural(unit + sign * moved), strict=False).values for sign in (1, -1))
             gaps.append(((up - down) / (2 * step) - slopes[:, feature]).abs() / scale[feature])
         gap = torch.minimum(*gaps)
-        assert float(gap.median()) < 1e-3, made.domain.names[feature]
-        assert float(gap.sort().values[20]) < 3e-2, made.domain.names[feature]
+        assert float(gap.median()) < half, made.domain.names[feature]
+        assert float(gap.sort().values[count * 7 // 8 - 1]) < most, made.domain.names[feature]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

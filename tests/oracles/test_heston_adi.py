@@ -22,13 +22,13 @@ FANG_OOSTERLEE = [100.0, 100.0, 0.0175, 1.5768, 0.0398, 0.5751, -0.5711, 1.0, 0.
 
 @pytest.mark.parametrize(("level", "error"), [("fast", 3e-3), ("standard", 3e-4), ("high", 3e-5)])
 def test_published_prices(level: str, error: float) -> None:
-    """Fang and Oosterlee (2008) at one year; Lewis (2000): strikes 80, 100 and 120 with Feller's condition met."""
+    """Fang and Oosterlee (2008) at one year; strikes 80, 100 and 120 of A. Lewis's reference prices, as QuantLib's test suite has them."""
     rows = [FANG_OOSTERLEE, *([100.0, strike, 0.04, 4.0, 0.25, 1.0, -0.5, 1.0, 0.01, 0.02] for strike in (80.0, 100.0, 120.0))]
     exact = [5.785155450, 26.774758743998854, 16.070154917028834, 9.024913483457836]
     assert HestonADICall(level).values(rows).tolist() == pytest.approx(exact, abs=error)
 
 
-# reversion, mean, vol, correlation, domestic - foreign rate ... as K. J. in 't Hout and S. Foulon (2010) chose them; strike 100, their four cases
+# The four cases of K. J. in 't Hout and S. Foulon (2010), as QuantLib's test suite has them (fdheston.cpp, testFdmHestonConvergence); strike 100
 IN_T_HOUT_FOULON = {
     "1": (1.5, 0.04, 0.3, -0.9, 1.0, 0.025, 0.0),
     "2": (3.0, 0.12, 0.04, 0.6, 1.0, 0.01, 0.04),
