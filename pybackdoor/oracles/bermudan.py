@@ -136,7 +136,7 @@ class BermudanMaxCall(Bermudan):
     """The call on the largest of `assets` 2 .. 5 assets at `dates` dates; see `Bermudan`. Features and domain are those of `MaxCall`.
 
     >>> BermudanMaxCall().values([[100.0, 100.0, 100.0, 0.2, 0.2, 0.0, 3.0, 0.05, 0.1, 0.1]])  # 13.90
-    tensor([13.6117], dtype=torch.float64)
+    tensor([13.8864], dtype=torch.float64)
     """
 
     sign = 1.0
