@@ -47,6 +47,45 @@ def test_many_candidates_across_blocks() -> None:
     assert kept.tolist() == brute_force(unit, errors, 0.02)
 
 
+def test_who_lies_near_is_found_without_comparing_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many candidates, nearly all of which stay, take twice as many comparisons, and not four times."""
+    compared: list[int] = []
+    within, around = thinning._within, thinning._around
+
+    def counted_within(left: torch.Tensor, right: torch.Tensor, radius: float) -> torch.Tensor:
+        compared.append(left.shape[0] * right.shape[0])
+        return within(left, right, radius)
+
+    def counted_around(points: torch.Tensor, tree: object, rows: torch.Tensor, radius: float) -> torch.Tensor:
+        found = around(points, tree, rows, radius)
+        compared.append(found.numel())
+        return found
+
+    monkeypatch.setattr(thinning, "_within", counted_within)
+    monkeypatch.setattr(thinning, "_around", counted_around)
+    totals = []
+    for count in (8192, 16384):
+        compared.clear()
+        generator = torch.Generator().manual_seed(3)
+        unit = torch.rand(count, 5, generator=generator, dtype=torch.float64)
+        kept = thin(unit, torch.rand(count, generator=generator, dtype=torch.float64), 0.05)
+        assert len(kept) > 0.9 * count
+        totals.append(sum(compared))
+    assert totals[1] < 2.2 * totals[0]
+    assert totals[1] < 16384**2 / 10
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 4])
+def test_dense_and_distant_candidates_across_blocks(dimension: int) -> None:
+    """Some all in one place, some on a lattice whose spacing is the radius itself."""
+    generator = torch.Generator().manual_seed(dimension)
+    crowd = 0.5 + 1e-3 * torch.randn(1500, dimension, generator=generator, dtype=torch.float64)
+    lattice = torch.randint(0, 9, (1500, dimension), generator=generator).double() / 8
+    unit, errors = torch.cat([crowd, lattice]), torch.randn(3000, generator=generator, dtype=torch.float64)
+    for radius in (0.0, 0.125, 0.2):
+        assert thin(unit, errors, radius).tolist() == brute_force(unit, errors, radius)
+
+
 @pytest.mark.parametrize(
     ("unit", "errors", "radius"), [([[0.5]], [float("nan")], 0.1), ([[0.5]], [1.0, 2.0], 0.1), ([0.5], [1.0], 0.1), ([[0.5]], [1.0], -1.0)]
 )
