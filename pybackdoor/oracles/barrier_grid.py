@@ -33,7 +33,7 @@ from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.interpolation import read_at
 from pybackdoor.oracles.lane_math import exp
 from pybackdoor.oracles.lanes import LANES, broadcast, fma, larger, load, root, store, where_above
-from pybackdoor.oracles.parabolic import STARTS, solve, solve_adjoint
+from pybackdoor.oracles.parabolic import solve, solve_adjoint
 
 PAYOFF = ("constant", "slope", "rebate", "waiting")
 CONSTANT, SLOPE, REBATE, WAITING = range(len(COLUMNS), len(COLUMNS) + len(PAYOFF))
@@ -47,14 +47,14 @@ def solve_grid(frames, side, times, pace, moving, workspace, asset, values, bars
     side: 1 if the payoff lies between barrier and strike, -1 if beyond; times [solves + 1]: t at the solver's levels, pace [solves] its growth
     between them over that of the solver's own time (1 on meshes that rest); asset [2, nodes, LANES]: memory.
     """
-    blocks, steps = frames.shape[1], pace.shape[0] - STARTS // 2
+    blocks = frames.shape[1]
     x_bar = asset[1]
     for index in range(pace.shape[0] if moving else 0):
         store(workspace.rates, index, broadcast(pace[index]))
         store(workspace.rates, pace.shape[0] + index, broadcast(pace[index]))
     for block in range(blocks):
         _lay_out(frames, block, side, times, moving, workspace, asset)
-        solve(workspace, steps, moving)
+        solve(workspace, moving)
         distance = load(frames, DISTANCE * blocks + block)
         store(values, block, distance if moving else 0.0 - exp(0.0 - distance))
         for lane in range(LANES):
@@ -63,7 +63,7 @@ def solve_grid(frames, side, times, pace, moving, workspace, asset, values, bars
             if bars.shape[1] > 0:
                 bars[DISTANCE, block, lane] = slope
         if bars.shape[1] > 0:
-            solve_adjoint(workspace, steps, moving)
+            solve_adjoint(workspace, moving)
             _collect(frames, block, side, times, moving, workspace, asset, bars)
 
 

@@ -15,7 +15,7 @@ from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.interpolation import read_at
 from pybackdoor.oracles.lane_math import exp, log
 from pybackdoor.oracles.lanes import LANES, broadcast, fma, larger, load, store, where_above
-from pybackdoor.oracles.parabolic import STARTS, solve, solve_adjoint
+from pybackdoor.oracles.parabolic import solve, solve_adjoint
 
 COLUMNS = ("first", "middle", "left1", "left3", "right1", "right3", "variance", "away", "distance")
 FIRST, MIDDLE, LEFT1, LEFT3, RIGHT1, RIGHT3, VARIANCE, AWAY, DISTANCE = range(len(COLUMNS))
@@ -30,10 +30,9 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
     nodal [2, nodes, LANES]: memory.
     """
     blocks = frames.shape[1]
-    steps = workspace.left.shape[0] - 1 - STARTS // 2
     for block in range(blocks):
         _lay_out(frames, block, workspace, nodal)
-        solve(workspace, steps, False)
+        solve(workspace, False)
         spot = exp(load(frames, DISTANCE * blocks + block))
         store(values, block, spot)
         for lane in range(LANES):
@@ -43,7 +42,7 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
                 bars[DISTANCE, block, lane] = slope
         if bars.shape[1] > 0:
             store(bars, DISTANCE * blocks + block, spot * load(bars, DISTANCE * blocks + block))
-            solve_adjoint(workspace, steps, False)
+            solve_adjoint(workspace, False)
             _collect(frames, block, workspace, nodal, bars)
 
 

@@ -134,17 +134,17 @@ def _factor(workspace, index, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def solve(workspace, steps, varying):  # type: ignore[no-untyped-def]
+def solve(workspace, varying):  # type: ignore[no-untyped-def]
     """Carries u from t = 0 to 1; varying: whether nodes move or coefficients change with time."""
     u, left, right, history, lu = workspace.u, workspace.left, workspace.right, workspace.history, workspace.lu
     nodes = u.shape[0]
-    last = nodes - 1
-    k = 0.5 / steps
+    last, count = nodes - 1, left.shape[0] - 1
+    k = 0.5 / (count - STARTS // 2)
     keep = history.shape[0] > 1
     if keep:
         for row in range(nodes):
             store(history, row, load(u, row))
-    for index in range(steps + STARTS // 2):
+    for index in range(count):
         if varying or index == 0:
             _factor(workspace, index, k)
         y = nodes * (index + 1) if keep else 0
@@ -246,14 +246,14 @@ def _move_back(rest_bar, index, k, r_bar, speed_of_bar):  # type: ignore[no-unty
 
 
 @kernel
-def solve_adjoint(workspace, steps, varying):  # type: ignore[no-untyped-def]
+def solve_adjoint(workspace, varying):  # type: ignore[no-untyped-def]
     """Carries the derivative of a number in the final u, u_bar, back to all that `solve` started from: u_bar in the first u, and the other bars.
 
     Takes u, history and lu as `solve` left them, and changes u. The entries of the first and last node mean nothing in u_bar and in bars[2:]. Without
     `varying`, rest_bar and rates_bar are left as they are.
     """
     nodes, last = workspace.mesh.shape[0], workspace.left.shape[0] - 1
-    k = 0.5 / steps
+    k = 0.5 / (last - STARTS // 2)
     for level in range(last + 1):
         store(workspace.left_bar, level, broadcast(0.0))
         store(workspace.right_bar, level, broadcast(0.0))
@@ -264,7 +264,7 @@ def solve_adjoint(workspace, steps, varying):  # type: ignore[no-untyped-def]
         store(workspace.work, row, broadcast(0.0))
     for row in range(4 * nodes):
         store(workspace.bars, row, broadcast(0.0))
-    for index in range(steps + STARTS // 2 - 1, -1, -1):
+    for index in range(last - 1, -1, -1):
         if varying:
             _factor(workspace, index, k)
         _pull_back(workspace, index)

@@ -13,7 +13,7 @@ from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.interpolation import read_at
 from pybackdoor.oracles.lane_math import exp
 from pybackdoor.oracles.lanes import LANES, broadcast, fma, load, store
-from pybackdoor.oracles.parabolic import STARTS, solve, solve_adjoint
+from pybackdoor.oracles.parabolic import solve, solve_adjoint
 
 COLUMNS = ("spread", "strain", "reach", "place")
 SPREAD, STRAIN, REACH, PLACE = range(len(COLUMNS))
@@ -26,10 +26,9 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
     nodal [nodes, LANES]: memory.
     """
     blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    steps = workspace.left.shape[0] - 1 - STARTS // 2
     for block in range(blocks):
         _lay_out(frames, block, workspace)
-        solve(workspace, steps, False)
+        solve(workspace, False)
         for lane in range(LANES):
             place = frames[PLACE, block, lane]
             inside = 1.0 if abs(place) < workspace.mesh[nodes - 1, lane] else 0.0
@@ -41,7 +40,7 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
                     workspace.u_bar[row, lane] *= inside
                     nodal[row, lane] *= inside
         if bars.shape[1] > 0:
-            solve_adjoint(workspace, steps, False)
+            solve_adjoint(workspace, False)
             _collect(frames, block, workspace, nodal, bars)
 
 

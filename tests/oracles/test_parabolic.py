@@ -43,7 +43,7 @@ def clock(levels: np.ndarray) -> np.ndarray:
 
 def error(cells: int, steps: int, varying: bool) -> float:
     w = filled(cells + 1, steps, varying)
-    solve(w, steps, varying)
+    solve(w, varying)
     return float(np.abs(w.u - exact(w.mesh, 1.0)).max())
 
 
@@ -70,7 +70,7 @@ def test_a_jump_at_the_start_is_smoothed() -> None:
     w.a[:] = 0.5
     w.u[:] = np.where(w.mesh < 0, 1.0, np.where(w.mesh == 0, 0.5, 0.0))
     w.left[:] = 1.0
-    solve(w, steps, False)
+    solve(w, False)
     slopes = np.diff(w.u[:, 0])
     assert (slopes < 1e-12).all()
     assert slopes.min() == pytest.approx(-(8 / 400) / np.sqrt(2 * np.pi), rel=0.01)
@@ -81,9 +81,9 @@ def test_adjoint_is_the_derivative_of_the_discrete_solution(varying: bool) -> No
     """Every input array against central differences of the solver, in two lanes."""
     nodes, steps, node, step = 25, 6, 11, 1e-5
     w = filled(nodes, steps, varying, adjoint=True)
-    solve(w, steps, varying)
+    solve(w, varying)
     w.u_bar[node] = 1.0
-    solve_adjoint(w, steps, varying)
+    solve_adjoint(w, varying)
     derivatives = {"u": w.u_bar, "mesh": w.bars[0], "a": w.bars[2], "c": w.bars[3], "left": w.left_bar, "right": w.right_bar}
     if varying:
         derivatives |= {"shift": w.bars[1], "rest": w.rest_bar, "rates": w.rates_bar.reshape(-1, LANES)}
@@ -94,15 +94,15 @@ def test_adjoint_is_the_derivative_of_the_discrete_solution(varying: bool) -> No
             for sign in (1, -1):
                 moved = filled(nodes, steps, varying)
                 getattr(moved, name).reshape(-1, LANES)[row] += sign * step
-                solve(moved, steps, varying)
+                solve(moved, varying)
                 ends.append(moved.u[node].copy())
             assert derivative[row, [0, -1]] == pytest.approx(((ends[0] - ends[1]) / (2 * step))[[0, -1]], rel=2e-5, abs=2e-7)
 
 
 def test_keeping_the_history_changes_nothing() -> None:
     kept, plain = filled(50, 10, False, adjoint=True), filled(50, 10, False)
-    solve(kept, 10, False)
-    solve(plain, 10, False)
+    solve(kept, False)
+    solve(plain, False)
     assert np.array_equal(kept.u, plain.u)
 
 
@@ -112,7 +112,7 @@ def test_lanes_do_not_see_each_other() -> None:
     beside.u[:, ::2] = np.nan
     beside.mesh[:, ::2] = 0.0
     for w in (alone, beside):
-        solve(w, 8, True)
+        solve(w, True)
     assert np.array_equal(alone.u[:, 1::2], beside.u[:, 1::2])
 
 
