@@ -16,8 +16,7 @@ from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, Condition, Row, nonnegative, positive
 from pybackdoor.oracles.compiled import inlined, kernel, scalar
 from pybackdoor.oracles.families import CLOSED
-from pybackdoor.oracles.levels import check_level, lower_level, neighbour_level
-from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.scalar.american_boundary import (
     DIVIDEND,
     EDGE,
@@ -56,7 +55,7 @@ def _single_boundary(right: str, row: Row) -> torch.Tensor:
     return ~((rate < 0) & (dividend < rate))
 
 
-class American(BatchedOracle):
+class American(Levelled, BatchedOracle):
     """Price in currency units with all six derivatives, those of the discrete scheme.
 
     level: "fast", "standard" or "high"; over the domain the median, 99 % and largest error of the price are 1e-6, 2e-4, 8e-4 (fast), 6e-8, 2e-5,
@@ -72,6 +71,7 @@ class American(BatchedOracle):
     """
 
     domain = DOMAIN
+    accuracies = _ACCURACY
     family = CLOSED
     method = "spectral collocation of the exercise boundary"
     gradient_cost = 0.28  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
@@ -79,21 +79,12 @@ class American(BatchedOracle):
     right: str
 
     def __init__(self, level: str = "standard") -> None:
-        self.level = check_level(self.name, level, LEVELS)
-        self.accuracy = _ACCURACY[level]
+        super().__init__(level)
         self.conditions = (
             positive("spot", "strike", "volatility")
             + nonnegative("maturity")
             + (Condition("dividend" if self.right == "put" else "rate", "a market with at most one exercise boundary", self._single_boundary),)
         )
-
-    def coarser(self) -> Oracle | None:
-        """The level below."""
-        below = lower_level(self.level)
-        return None if below is None else type(self)(below)
-
-    def _compared(self) -> Oracle:
-        return type(self)(neighbour_level(self.level))
 
     def _single_boundary(self, row: Row) -> torch.Tensor:
         return _single_boundary(self.right, row)

@@ -16,9 +16,8 @@ from pybackdoor.errors import InputError
 from pybackdoor.oracles.batched import BatchedOracle
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.families import BEYOND
-from pybackdoor.oracles.levels import check_level, lower_level, neighbour_level
+from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.multigrid import Grids, memory, solve, starts
-from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.oracles.quads import QUAD
 from pybackdoor.records.evaluation import EvaluationStatus
 
@@ -36,7 +35,7 @@ _CYCLES = 18
 _LEFT = 1e-8  # of the right side: more is no solution
 
 
-class DarcyFlow(BatchedOracle):
+class DarcyFlow(Levelled, BatchedOracle):
     """The mean pressure, or the pressure in the centre, with its derivatives in all nine coefficients.
 
     Five-point differences with K at the middle of every face, solved by multigrid (multigrid.py) on n and n / 2 cells a side, the two combined to
@@ -60,20 +59,14 @@ class DarcyFlow(BatchedOracle):
     chunk = 64
 
     def __init__(self, level: str = "standard", *, output: str = "mean") -> None:
-        self.level = check_level(self.name, level, LEVELS)
         if output not in OUTPUTS:
             raise InputError(f"oracle {self.name}: output is {output!r}; one of {', '.join(OUTPUTS)} is needed")
-        self.output = output
-        self.accuracy = _ACCURACY[output][level]
+        self.output, self.accuracies = output, _ACCURACY[output]
+        super().__init__(level)
+
+    def _use(self, level: str) -> None:
+        super()._use(level)
         self.cells = LEVELS[level]
-
-    def coarser(self) -> Oracle | None:
-        """The level below."""
-        below = lower_level(self.level)
-        return None if below is None else type(self)(below, output=self.output)
-
-    def _compared(self) -> Oracle:
-        return type(self)(neighbour_level(self.level), output=self.output)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count = len(points)

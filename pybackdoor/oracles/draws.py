@@ -36,8 +36,7 @@ class Draws:
         size = self.paths // COPIES
         if size < SMALLEST or self.paths % COPIES or size & (size - 1) or size > 1 << BITS:
             raise InputError(f"{self.purpose}: {self.paths} paths; a power of two of at least {COPIES * SMALLEST} is needed")
-        if not 0 <= self.seed < 2**64:
-            raise InputError(f"{self.purpose}: seed {self.seed}; a whole number from 0 to 2^64 - 1 is needed")
+        check_seed(self.purpose, self.seed)
         if self.method not in METHODS:
             raise InputError(f"{self.purpose}: draws is {self.method!r}; one of {', '.join(METHODS)} is needed")
 
@@ -64,3 +63,9 @@ class Draws:
         sobol_normals(columns[copy], shifts[copy], rows)
         if self.dimensions > DIMENSIONS:
             philox_normals(seed, purpose, DIMENSIONS, copy * self.size, rows[DIMENSIONS:])
+
+
+def check_seed(title: str, seed: int) -> None:
+    """InputError, beginning with `title`, unless the seed is one of Philox."""
+    if not 0 <= seed < 2**64:
+        raise InputError(f"{title}: seed {seed}; a whole number from 0 to 2^64 - 1 is needed")

@@ -17,8 +17,7 @@ from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, correlation, nonnegative, positive
 from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.families import CLOSED
-from pybackdoor.oracles.levels import check_level, lower_level, neighbour_level
-from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines, load_block, store_block
 from pybackdoor.oracles.scalar.complexes import exponential, over, times
 from pybackdoor.oracles.scalar.heston import exponent, exponent_slopes
@@ -43,7 +42,7 @@ LOG_MONEYNESS, TILT_SINE, TILT_COSINE, STEP, LOWER, UPPER = range(21 * BLOCK, 27
 ROWS = 27
 
 
-class Heston(BatchedOracle):
+class Heston(Levelled, BatchedOracle):
     """Price in currency units with all ten derivatives.
 
     The call is S e^(-qT) - sqrt(S K) e^(-(r+q)T/2) / pi int Re[e^(iuk) phi(u - i/2)] du / (u^2 + 1/4), k = log(F/K) (A. L. Lewis, "Option
@@ -57,24 +56,13 @@ class Heston(BatchedOracle):
     """
 
     domain = DOMAIN
+    accuracies = _ACCURACY
     family = CLOSED
     method = "semi-closed: one complex integral"
     gradient_cost = 0.35  # as measured: 8,192 points, one core
     chunk = 1024
     conditions = positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation")
     sign: float
-
-    def __init__(self, level: str = "standard") -> None:
-        self.level = check_level(self.name, level, LEVELS)
-        self.accuracy = _ACCURACY[level]
-
-    def coarser(self) -> Oracle | None:
-        """The level below."""
-        below = lower_level(self.level)
-        return None if below is None else type(self)(below)
-
-    def _compared(self) -> Oracle:
-        return type(self)(neighbour_level(self.level))
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self._run(_price, points, gradient, self.sign, LEVELS[self.level])

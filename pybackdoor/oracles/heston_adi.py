@@ -18,8 +18,7 @@ from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.families import TWO_DIMENSIONS
 from pybackdoor.oracles.heston import DOMAIN
 from pybackdoor.oracles.heston_grid import solve_grid
-from pybackdoor.oracles.levels import check_level, lower_level, neighbour_level
-from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.quads import QUAD
 from pybackdoor.records.evaluation import EvaluationStatus
 
@@ -34,7 +33,7 @@ _ACCURACY = {
 }
 
 
-class HestonADI(BatchedOracle):
+class HestonADI(Levelled, BatchedOracle):
     """Price in currency units with all ten derivatives, the exact ones of the discrete price: its adjoint, the moving mesh included.
 
     Craig-Sneyd steps, four groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike
@@ -51,6 +50,7 @@ class HestonADI(BatchedOracle):
     """
 
     domain = DOMAIN
+    accuracies = _ACCURACY
     family = TWO_DIMENSIONS
     method = "finite differences in price and variance (alternating directions), two grids; adjoint gradient"
     gradient_cost = 3.6  # as measured: 128 points, one core, standard
@@ -58,18 +58,9 @@ class HestonADI(BatchedOracle):
     conditions = positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation")
     sign: float
 
-    def __init__(self, level: str = "standard") -> None:
-        self.level = check_level(self.name, level, LEVELS)
-        self.accuracy = _ACCURACY[level]
+    def _use(self, level: str) -> None:
+        super()._use(level)
         self.grid = LEVELS[level]
-
-    def coarser(self) -> Oracle | None:
-        """The level below."""
-        below = lower_level(self.level)
-        return None if below is None else type(self)(below)
-
-    def _compared(self) -> Oracle:
-        return type(self)(neighbour_level(self.level))
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count = len(points)

@@ -20,7 +20,8 @@ from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.conditions import Condition, Row, positive
 from pybackdoor.oracles.families import BEYOND
 from pybackdoor.oracles.lanes import LANES, broadcast, store
-from pybackdoor.oracles.levels import check_level, lower_level, neighbour_level
+from pybackdoor.oracles.levels import Levelled
+from pybackdoor.oracles.scalar.block import NOT_FINITE, OK
 
 NAMES = ("start", "reversion", "mean", "volatility", "lower", "upper")
 DOMAIN = Domain(NAMES, (-1.0, 0.05, -0.5, 0.7, -2.0, 1.0), (1.0, 1.0, 0.5, 2.0, -1.0, 2.0), ("linear", "log", *["linear"] * 4), target="time")
@@ -41,7 +42,7 @@ _ACCURACY = {
 }
 
 
-class MeanExitTime(BatchedOracle):
+class MeanExitTime(Levelled, BatchedOracle):
     """The expected time with all six derivatives, those of the discrete solution, by its adjoint.
 
     Finite differences (see boundary_value.py) with half of the cells on either side of the start, on two meshes, extrapolated to the fourth order.
@@ -56,24 +57,16 @@ class MeanExitTime(BatchedOracle):
 
     name = "mean_exit_time"
     domain = DOMAIN
+    accuracies = _ACCURACY
     family = BEYOND
     method = "finite differences, a boundary-value problem on two meshes"
     gradient_cost = 0.8  # time of value and gradient over that of the value, less 1: 2,048 points, one core
     chunk = 64 * LANES
     conditions = CONDITIONS
 
-    def __init__(self, level: str = "standard") -> None:
-        self.level = check_level(self.name, level, CELLS)
+    def _use(self, level: str) -> None:
+        super()._use(level)
         self.cells = CELLS[level]
-        self.accuracy = _ACCURACY[level]
-
-    def coarser(self) -> MeanExitTime | None:
-        """The level below."""
-        below = lower_level(self.level)
-        return None if below is None else MeanExitTime(below)
-
-    def _compared(self) -> MeanExitTime:
-        return MeanExitTime(neighbour_level(self.level))
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         def solve(*arrays: np.ndarray) -> None:
@@ -102,7 +95,7 @@ def _extrapolated(points, values, gradients, status, fine, coarse):  # type: ign
                     values[row] = number
                 else:
                     gradients[row, part - 1] = number
-            status[row] = 0 if total == 0.0 else 1
+            status[row] = OK if total == 0.0 else NOT_FINITE
 
 
 @scalar

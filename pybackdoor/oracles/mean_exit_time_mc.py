@@ -11,11 +11,12 @@ from pybackdoor.errors import InputError
 from pybackdoor.ops.philox.reference import purpose_word
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.draws import check_seed
 from pybackdoor.oracles.families import BEYOND
 from pybackdoor.oracles.levels import check_level
 from pybackdoor.oracles.mean_exit_time import CONDITIONS, DOMAIN
 from pybackdoor.oracles.oracle import Oracle
-from pybackdoor.oracles.scalar.block import BLOCK, OK, cache_lines
+from pybackdoor.oracles.scalar.block import BLOCK, NOT_CONVERGED, OK, cache_lines
 from pybackdoor.oracles.scalar.exit_step import touch, transition
 from pybackdoor.oracles.scalar.philox import uniform_pair
 from pybackdoor.oracles.scalar.vmath import inverse_normal
@@ -23,7 +24,6 @@ from pybackdoor.records.evaluation import Evaluation
 
 LEVELS = {"fast": 1.0, "standard": 0.1, "high": 0.01}  # the most that a bound may bend over one step: k^2 distance D^(3/2), see exit_step.py
 
-NOT_CONVERGED = 4  # a code of EvaluationStatus
 _FORGOTTEN = 1e-7  # a path is given up once it survives with this probability
 _CHUNK = 1
 PATH, POSITION, PULLED, DECAYED, ALIVE, TOTAL = range(0, 6 * BLOCK, BLOCK)  # whether a lane has a path, its place ...
@@ -60,8 +60,7 @@ class MeanExitTimeMonteCarlo(Oracle):
     def __init__(self, level: str = "standard", *, paths: int = 4096, seed: int = 0) -> None:
         if not 2 <= paths < 2**32:
             raise InputError(f"oracle {self.name}: {paths} paths; a whole number from 2 to 2^32 - 1 is needed")
-        if not 0 <= seed < 2**64:
-            raise InputError(f"oracle {self.name}: seed {seed}; a whole number from 0 to 2^64 - 1 is needed")
+        check_seed(f"oracle {self.name}", seed)
         self.level, self.paths, self.seed = check_level(self.name, level, LEVELS), paths, seed
         self.accuracy = f"standard error a point, {paths} paths"
 

@@ -12,7 +12,7 @@ from pybackdoor.oracles.compiled import scalar
 
 BLOCK = 64
 
-OK, NOT_FINITE = 0, 1  # codes of EvaluationStatus
+OK, NOT_FINITE, NOT_CONVERGED = 0, 1, 4  # codes of EvaluationStatus
 
 
 @scalar
