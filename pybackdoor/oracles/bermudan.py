@@ -24,7 +24,7 @@ from pybackdoor.oracles.compiled import kernel, part
 from pybackdoor.oracles.draws import COPIES
 from pybackdoor.oracles.european_vanilla import DOMAIN as ONE
 from pybackdoor.oracles.holding import CLAIM, PAID, ROWS, STATE, TERMS, around, begin, claims, expected, market, move, prices
-from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution, error_of_copies, mean_of_copies
 from pybackdoor.oracles.normals import TILE, philox_normals
 from pybackdoor.oracles.regression import train
 from pybackdoor.oracles.scalar.block import cache_lines
@@ -128,8 +128,10 @@ class Bermudan(MonteCarloOracle):
         points = np.ascontiguousarray(rows.cpu().numpy())
         answers = np.empty((COPIES, len(points), 2))
         self._run_copies(_price, points, answers, (self._policies(points), self.sign, self.assets, inner))
-        mean, spread = torch.from_numpy(answers.mean(axis=0)), torch.from_numpy(answers.std(axis=0, ddof=1) / math.sqrt(COPIES))
-        return Bounds(mean[:, 0], spread[:, 0], mean[:, 1], spread[:, 1])
+        mean = mean_of_copies(answers)
+        lower, upper = torch.from_numpy(mean.T.copy())
+        lower_errors, upper_errors = torch.from_numpy(error_of_copies(answers, mean).T.copy())
+        return Bounds(lower, lower_errors, upper, upper_errors)
 
 
 class BermudanMaxCall(Bermudan):

@@ -70,9 +70,8 @@ class MonteCarloOracle(BatchedOracle):
             batch = slice(start, min(start + self.chunk, count))
             answers = np.empty((COPIES, batch.stop - start, 1 + dimension if gradient else 1))
             self._run_copies(kernel, points[batch], answers, constants)
-            mean = _mean(answers)
-            values[batch] = mean[:, 0]
-            errors[batch] = np.sqrt(_mean((answers[:, :, 0] - mean[:, 0]) ** 2) / (COPIES - 1))
+            mean = mean_of_copies(answers)
+            values[batch], errors[batch] = mean[:, 0], error_of_copies(answers[:, :, 0], mean[:, 0])
             if gradient:
                 gradients[batch] = mean[:, 1:]
         finite = np.isfinite(values) & np.isfinite(errors)
@@ -96,9 +95,14 @@ class MonteCarloOracle(BatchedOracle):
         in_chunks(work, COPIES, _TASK)
 
 
-def _mean(copies: np.ndarray) -> np.ndarray:
+def mean_of_copies(copies: np.ndarray) -> np.ndarray:
     """The mean over the first axis, exact where all are equal, added in one order whatever the other axes (NumPy's own order depends on them)."""
     total = np.zeros_like(copies[0])
     for copy in copies[1:]:
         total += copy - copies[0]
     return copies[0] + total / len(copies)
+
+
+def error_of_copies(copies: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The standard error of `mean`, that of `copies`."""
+    return np.sqrt(mean_of_copies((copies - mean) ** 2) / (len(copies) - 1))
