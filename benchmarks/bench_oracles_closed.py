@@ -21,8 +21,9 @@ import pytest
 import QuantLib as ql
 import torch
 
+from benchmarks import oracle_rates
 from benchmarks import quantlib_prices as peer
-from pybackdoor import settings
+from benchmarks.oracle_rates import time_ours
 from pybackdoor.data import design
 from pybackdoor.oracles import oracle, reference_barriers
 from pybackdoor.oracles.american import AmericanPut
@@ -93,15 +94,9 @@ def truth(group: str) -> torch.Tensor:
 
 
 def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
-    usable = torch.isfinite(prices)
-    error = (prices - truth(group)).abs().where(usable, torch.zeros(()).double())
-    benchmark.extra_info.update(
-        prices_per_second=count / benchmark.stats.stats.min,
-        median_error=float(error[usable].median()),
-        largest_error=float(error.max()),
-        failed=int((~usable).sum()),
-        worst_point=points(group, ERRORS)[error.argmax()].tolist(),
-    )
+    errors = (prices - truth(group)).abs()
+    oracle_rates.note(benchmark, count, errors)
+    benchmark.extra_info["worst_point"] = points(group, ERRORS)[errors.where(torch.isfinite(errors), 0.0).argmax()].tolist()
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
@@ -109,9 +104,7 @@ def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
 def test_ours(benchmark, group, level, gradient):
     benchmark.group = group
     ours, x = OURS[group, level], points(group, BATCH[group])
-    with settings.use_threads(1):
-        ours.evaluate(x, gradient)
-        benchmark.pedantic(ours.evaluate, (x, gradient), rounds=5, iterations=1)
+    time_ours(benchmark, ours, x, gradient)
     prices = ours.values(points(group, ERRORS))
     assert (prices - truth(group)).abs().median() < 1e-4  # the same thing is computed
     note(benchmark, len(x), prices, group)

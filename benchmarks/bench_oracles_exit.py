@@ -23,7 +23,8 @@ import pytest
 import torch
 from scipy.integrate import solve_bvp
 
-from pybackdoor import settings
+from benchmarks import oracle_rates
+from benchmarks.oracle_rates import time_ours
 from pybackdoor.data import design
 from pybackdoor.oracles.mean_exit_time import DOMAIN, MeanExitTime
 from pybackdoor.oracles.mean_exit_time_mc import MeanExitTimeMonteCarlo
@@ -42,11 +43,8 @@ def truth() -> torch.Tensor:
 
 
 def note(benchmark, count: int, values: torch.Tensor) -> None:
-    error = (values / truth() - 1).abs()
-    assert error.median() < 5e-2  # the same thing is computed
-    benchmark.extra_info.update(
-        prices_per_second=count / benchmark.stats.stats.min, median_error=float(error.median()), largest_error=float(error.max())
-    )
+    errors = (values / truth() - 1).abs()
+    oracle_rates.note(benchmark, count, errors, most=5e-2)
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
@@ -55,9 +53,7 @@ def test_ours(benchmark, name, gradient):
     benchmark.group = "exit"
     (ours, count), errors = OURS[name], design(DOMAIN, ERRORS, seed=17)
     x = design(DOMAIN, count, seed=17)
-    with settings.use_threads(1):
-        ours.evaluate(x, gradient)
-        benchmark.pedantic(ours.evaluate, (x, gradient), rounds=5, iterations=1)
+    time_ours(benchmark, ours, x, gradient)
     note(benchmark, count, ours.values(errors))
 
 

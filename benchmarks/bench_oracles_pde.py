@@ -17,8 +17,9 @@ import pytest
 import QuantLib as ql
 import torch
 
+from benchmarks import oracle_rates
+from benchmarks.oracle_rates import time_ours
 from benchmarks.quantlib_prices import DAYS, Market
-from pybackdoor import settings
 from pybackdoor.data import design
 from pybackdoor.oracles.american import AmericanPut
 from pybackdoor.oracles.american_pde import AmericanPutPDE
@@ -58,11 +59,8 @@ def quantlib(group: str, x: torch.Tensor) -> torch.Tensor:
 
 
 def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
-    error = (prices - TRUTH[group].values(points(group, ERRORS))).abs()
-    assert error.median() < 0.1  # the same thing is computed
-    benchmark.extra_info.update(
-        prices_per_second=count / benchmark.stats.stats.min, median_error=float(error.median()), largest_error=float(error.max())
-    )
+    errors = (prices - TRUTH[group].values(points(group, ERRORS))).abs()
+    oracle_rates.note(benchmark, count, errors, most=0.1)
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
@@ -70,9 +68,7 @@ def note(benchmark, count: int, prices: torch.Tensor, group: str) -> None:
 def test_ours(benchmark, group, level, gradient):
     benchmark.group = group
     ours, x = OURS[group, level], points(group, BATCH)
-    with settings.use_threads(1):
-        ours.evaluate(x, gradient)
-        benchmark.pedantic(ours.evaluate, (x, gradient), rounds=5, iterations=1)
+    time_ours(benchmark, ours, x, gradient)
     note(benchmark, len(x), ours.values(points(group, ERRORS)), group)
 
 

@@ -20,8 +20,9 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import pytest
 import torch
 
+from benchmarks import oracle_rates
+from benchmarks.oracle_rates import time_ours
 from benchmarks.quantlib_prices import DAYS, cev_puts_fd
-from pybackdoor import settings
 from pybackdoor.data import design
 from pybackdoor.oracles.burgers import Burgers
 from pybackdoor.oracles.cev import CEVPut
@@ -55,15 +56,8 @@ def truth(group: str) -> torch.Tensor:
 
 
 def note(benchmark, count: int, values: torch.Tensor, group: str) -> None:
-    usable = torch.isfinite(values)
-    error = (values - truth(group)).abs()[usable]
-    assert error.median() < 1e-2  # the same thing is computed
-    benchmark.extra_info.update(
-        prices_per_second=count / benchmark.stats.stats.min,
-        median_error=float(error.median()),
-        largest_error=float(error.max()),
-        failed=int((~usable).sum()),
-    )
+    errors = (values - truth(group)).abs()
+    oracle_rates.note(benchmark, count, errors, most=1e-2)
 
 
 @pytest.mark.parametrize("gradient", [False, True], ids=["value", "gradient"])
@@ -71,9 +65,7 @@ def note(benchmark, count: int, values: torch.Tensor, group: str) -> None:
 def test_ours(benchmark, group, level, gradient):
     benchmark.group = group
     ours, x = OURS[group, level], points(group, BATCH)
-    with settings.use_threads(1):
-        ours.evaluate(x, gradient)
-        benchmark.pedantic(ours.evaluate, (x, gradient), rounds=5, iterations=1)
+    time_ours(benchmark, ours, x, gradient)
     note(benchmark, len(x), ours.values(points(group, ERRORS)), group)
 
 

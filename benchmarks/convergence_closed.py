@@ -13,7 +13,7 @@ import QuantLib as ql
 import torch
 
 from benchmarks import quantlib_prices as peer
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles import Oracle, heston, oracle, reference_barriers
 from pybackdoor.oracles.american import AmericanPut
@@ -25,9 +25,9 @@ ROWS = 400
 def curves() -> list[Curve]:
     """All of them."""
     put = partial(reference_barriers.european, False)
-    found = [*_heston(), _american(), *_rounding("european_put", oracle("european_put"), put)]
+    found = [*_heston(), _american(), *_rounding(oracle("european_put"), put)]
     for kind in ("down_out_put", "up_in_call"):
-        found += _rounding(f"barrier_{kind}", oracle(f"barrier_{kind}"), partial(reference_barriers.single_barrier, kind))
+        found += _rounding(oracle(f"barrier_{kind}"), partial(reference_barriers.single_barrier, kind))
     return found
 
 
@@ -45,14 +45,9 @@ class Contour(HestonPut):
 def _heston() -> list[Curve]:
     sizes = (8, 16, 32, 64, 128)
     x = design(HestonPut.domain, 4096, seed=11)
-    truth, slopes = Contour(256).values_and_gradients(x)
+    truth = Contour(256).values_and_gradients(x)
     answers = [Contour(size).values_and_gradients(x) for size in sizes]
-    values = [(value - truth).abs() for value, _ in answers]
-    gradients = [gradient_error(HestonPut.domain, x, gradient, slopes) for _, gradient in answers]
-    return [
-        curve("heston_put", "value", "points of the contour", sizes, values),
-        curve("heston_put", "gradient", "points of the contour", sizes, gradients),
-    ]
+    return curves_of(HestonPut(), "points of the contour", sizes, x, answers, truth)
 
 
 def _american() -> Curve:
@@ -66,14 +61,10 @@ def _american() -> Curve:
     )
 
 
-def _rounding(name: str, made: Oracle, formula) -> list[Curve]:  # type: ignore[no-untyped-def]
+def _rounding(made: Oracle, formula) -> list[Curve]:  # type: ignore[no-untyped-def]
     """Errors of a form that does not converge but rounds, drawn at one size."""
     x = design(made.domain, 60, seed=11)
     with mpmath.workdps(50):
         truth = torch.tensor([float(formula(*map(mpmath.mpf, row))) for row in x.tolist()], dtype=torch.float64)
         slopes = torch.tensor([[float(part) for part in reference_barriers.gradient(formula, row)] for row in x.tolist()], dtype=torch.float64)
-    values, gradients = made.values_and_gradients(x)
-    return [
-        curve(name, "value", "(closed form)", (1,), [(values - truth).abs()]),
-        curve(name, "gradient", "(closed form)", (1,), [gradient_error(made.domain, x, gradients, slopes)]),
-    ]
+    return curves_of(made, "(closed form)", (1,), x, [made.values_and_gradients(x)], (truth, slopes))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import mpmath
 import torch
 
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles.mean_exit_time import DOMAIN, MeanExitTime
 from pybackdoor.oracles.mean_exit_time_mc import MeanExitTimeMonteCarlo
@@ -28,9 +28,7 @@ def curves() -> list[Curve]:
     found = []
     for sizes, axis, made in ((CELLS, "cells", _on), (PATHS, "paths", lambda paths: MeanExitTimeMonteCarlo(paths=paths))):
         answers = [made(size).values_and_gradients(x) for size in sizes]
-        name = made(sizes[0]).name
-        found.append(curve(name, "value", axis, sizes, [(value - truth).abs() for value, _ in answers]))
-        found.append(curve(name, "gradient", axis, sizes, [gradient_error(DOMAIN, x, gradient, slopes) for _, gradient in answers]))
+        found += curves_of(made(sizes[0]), axis, sizes, x, answers, (truth, slopes))
     return found
 
 

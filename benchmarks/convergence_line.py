@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles.burgers import Burgers
 from pybackdoor.oracles.cev import CEVPut
@@ -30,6 +30,5 @@ def curves() -> list[Curve]:
             truth = torch.tensor([formula(*map(complex, row)).real for row in x.tolist()], dtype=torch.float64)
             slopes = torch.tensor([gradient(formula, row) for row in x.tolist()], dtype=torch.float64)
         answers = [kind(space=cells, time=cells // steps).values_and_gradients(x) for cells in SIZES]
-        found.append(curve(kind.name, "value", "cells", SIZES, [(values - truth).abs() for values, _ in answers]))
-        found.append(curve(kind.name, "gradient", "cells", SIZES, [gradient_error(kind.domain, x, slope, slopes) for _, slope in answers]))
+        found += curves_of(kind(), "cells", SIZES, x, answers, (truth, slopes))
     return found

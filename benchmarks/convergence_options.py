@@ -5,7 +5,7 @@ Truth: the closed form; for the American put the spectral method's highest level
 
 from __future__ import annotations
 
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles.american import AmericanPut
 from pybackdoor.oracles.american_pde import AmericanPutPDE
@@ -22,12 +22,11 @@ def curves() -> list[Curve]:
     for kind in ("down_out_put", "up_in_call", "american_put"):
         exact = AmericanPut("high") if kind == "american_put" else SingleBarrier(kind)
         x = design(exact.domain, ROWS, seed=11)
-        truth, slopes = exact.values_and_gradients(x)
+        truth = exact.values_and_gradients(x)
         answers = []
         for cells in SIZES:
             grid = {"space": cells, "time": cells // 4}
             made = AmericanPutPDE(**grid) if kind == "american_put" else SingleBarrierPDE(kind, **grid)
             answers.append(made.values_and_gradients(x))
-        found.append(curve(made.name, "value", "cells", SIZES, [(value - truth).abs() for value, _ in answers]))
-        found.append(curve(made.name, "gradient", "cells", SIZES, [gradient_error(made.domain, x, gradient, slopes) for _, gradient in answers]))
+        found += curves_of(made, "cells", SIZES, x, answers, truth)
     return found

@@ -5,7 +5,7 @@ Truth: Heston's semi-closed price; for Darcy ours on 512 cells, with tests again
 
 from __future__ import annotations
 
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles.darcy import DarcyFlow
 from pybackdoor.oracles.heston import HestonCall
@@ -22,16 +22,13 @@ def curves() -> list[Curve]:
 def _heston() -> list[Curve]:
     sizes = (24, 48, 96, 192)
     x = design(HestonCall.domain, ROWS, seed=11)
-    truth, slopes = HestonCall("high").values_and_gradients(x)
+    truth = HestonCall("high").values_and_gradients(x)
     answers = []
     for cells in sizes:
         made = HestonADICall()
         made.grid = (cells + 1, cells // 2 + 1, cells // 4)
         answers.append(made.values_and_gradients(x))
-    values = [(value - truth).abs() for value, _ in answers]
-    gradients = [gradient_error(HestonCall.domain, x, gradient, slopes) for _, gradient in answers]
-    name = "heston_call_adi"
-    return [curve(name, "value", "cells of price", sizes, values), curve(name, "gradient", "cells of price", sizes, gradients)]
+    return curves_of(made, "cells of price", sizes, x, answers, truth)
 
 
 def _darcy() -> list[Curve]:
@@ -42,7 +39,5 @@ def _darcy() -> list[Curve]:
         made = DarcyFlow()
         made.cells = cells
         answers.append(made.values_and_gradients(x))
-    truth, slopes = answers.pop()
-    values = [(value - truth).abs() for value, _ in answers]
-    gradients = [gradient_error(DarcyFlow.domain, x, gradient, slopes) for _, gradient in answers]
-    return [curve("darcy_flow", "value", "cells", sizes, values), curve("darcy_flow", "gradient", "cells", sizes, gradients)]
+    truth = answers.pop()
+    return curves_of(DarcyFlow(), "cells", sizes, x, answers, truth)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.oracle_convergence import Curve, curve, gradient_error
+from benchmarks.oracle_convergence import Curve, curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles.bermudan import BermudanMaxCall
 from pybackdoor.oracles.heston import HestonPut
@@ -25,12 +25,9 @@ def curves() -> list[Curve]:
 def _over_the_domain() -> list[Curve]:
     sizes = (8, 16, 32, 64, 128)
     x = design(HestonPut.domain, 48, seed=11)
-    truth, slopes = HestonPut("high").values_and_gradients(x)
+    truth = HestonPut("high").values_and_gradients(x)
     answers = [HestonPutMonteCarlo(paths=2**14, steps=steps).values_and_gradients(x) for steps in sizes]
-    values = [(value - truth).abs() for value, _ in answers]
-    gradients = [gradient_error(HestonPut.domain, x, gradient, slopes) for _, gradient in answers]
-    name = "heston_put_mc"
-    return [curve(name, "value", "steps", sizes, values), curve(name, "gradient", "steps", sizes, gradients)]
+    return curves_of(HestonPutMonteCarlo(), "steps", sizes, x, answers, truth)
 
 
 def _where_feller_fails() -> list[Curve]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from pybackdoor.domain import Domain
+from pybackdoor.oracles import Oracle
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOOR = 1e-17  # where an error of 0 is drawn
@@ -52,6 +53,18 @@ def curve(oracle: str, of: str, axis: str, sizes: Sequence[float], errors: Seque
 def gradient_error(domain: Domain, x: torch.Tensor, ours: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """The largest error over the features of a gradient in the unit cube: what it makes over the width of the domain, in units of the target [N]."""
     return domain.gradient_to_unit(x, ours - truth).abs().amax(dim=1)
+
+
+Answers = Sequence[tuple[torch.Tensor, torch.Tensor]]  # values [N] and gradients [N, d], of each size
+
+
+def curves_of(
+    made: Oracle, axis: str, sizes: Sequence[float], x: torch.Tensor, answers: Answers, truth: tuple[torch.Tensor, torch.Tensor]
+) -> list[Curve]:
+    """Two curves, for `answers` and `truth` at x: errors of the values and of the gradients."""
+    values = [(value - truth[0]).abs() for value, _ in answers]
+    gradients = [gradient_error(made.domain, x, gradient, truth[1]) for _, gradient in answers]
+    return [curve(made.name, "value", axis, sizes, values), curve(made.name, "gradient", axis, sizes, gradients)]
 
 
 def families() -> list[str]:
