@@ -74,16 +74,13 @@ def probe(
     *,
     base: float,
     most: float,
-    counted: bool | None = None,
+    counted: bool,
 ) -> bool:
     """Checks the rows nearest to row `start` one after another; whether they confirm a cluster of wrong labels.
 
-    A row `start` already known to be wrong was chosen for that and does not count (`counted`: whether it does, where the caller knows better).
-    Gives up once at least three rows, three quarters of those seen, are right; right rows among wrong ones are what an attacker who adds rows leaves.
-    Asks at most `most` calls.
+    counted: whether `start` counts; one already known to be wrong was chosen for that and does not. Gives up once at least three rows, three quarters
+    of those seen, are right; right rows among wrong ones are what an attacker who adds rows leaves. Asks at most `most` calls.
     """
-    if counted is None:
-        counted = not bool(checks.rejected(tolerance)[start])
     _, rows = neighbourhood.nearest(checks.samples.unit[start][None], 2 * FIRST)
     seen = rows[0] if counted else rows[0][rows[0] != start]
     for used, row in enumerate(seen, start=1):

@@ -42,7 +42,7 @@ def test_region_is_found_whole_for_a_fraction_of_its_rows(network_error: float) 
     checks, neighbourhood, tolerance = setup(samples)
     start = int(torch.argmin(torch.linalg.vector_norm(samples.x - CENTER, dim=1)))
     assert int(wrong.sum()) > 50  # the scenario holds a region worth finding
-    assert probe(start, checks, neighbourhood, tolerance, base=0.05, most=20)
+    assert probe(start, checks, neighbourhood, tolerance, base=0.05, most=20, counted=True)
     assert checks.oracle.value_calls == 3
     growth = grow(start, checks, neighbourhood, residuals, tolerance, most=200)
     found = torch.zeros_like(wrong)
@@ -58,7 +58,7 @@ def test_right_labels_refute_a_suspicion_in_three_calls() -> None:
     samples, _, _ = poisoned(1.0, 0.0)
     checks, neighbourhood, tolerance = setup(samples)
     far = int(torch.argmax(torch.linalg.vector_norm(samples.x - CENTER, dim=1)))
-    assert not probe(far, checks, neighbourhood, tolerance, base=0.05, most=20)
+    assert not probe(far, checks, neighbourhood, tolerance, base=0.05, most=20, counted=True)
     assert checks.oracle.value_calls == 3
 
 
@@ -67,7 +67,7 @@ def test_calls_are_never_exceeded_and_what_is_known_is_kept(most: int) -> None:
     samples, wrong, residuals = poisoned(1.0, 0.05)
     checks, neighbourhood, tolerance = setup(samples)
     start = int(torch.argmin(torch.linalg.vector_norm(samples.x - CENTER, dim=1)))
-    probe(start, checks, neighbourhood, tolerance, base=0.05, most=20)
+    probe(start, checks, neighbourhood, tolerance, base=0.05, most=20, counted=True)
     before = checks.oracle.value_calls
     growth = grow(start, checks, neighbourhood, residuals, tolerance, most=most)
     assert checks.oracle.value_calls - before <= most
