@@ -14,6 +14,7 @@ INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 _threads: ContextVar[int | None] = ContextVar("pybackdoor_threads", default=None)
 _ranges: ContextVar[bool | None] = ContextVar("pybackdoor_ranges", default=None)
+_instruction_set: str | None = None  # of the innermost use_instruction_set, which holds for all threads
 
 
 def threads() -> int:
@@ -62,10 +63,30 @@ def _ranges_of_environment() -> bool:
 
 
 def instruction_set() -> str | None:
-    """The instruction set named by PYBACKDOOR_ISA, or None: the widest the processor has."""
+    """The instruction set of the innermost `use_instruction_set`, else PYBACKDOOR_ISA as first found, else None: the widest there is."""
+    return _instruction_set or _instruction_set_of_environment()
+
+
+@contextmanager
+def use_instruction_set(name: str) -> Iterator[None]:
+    """Within the block native kernels use this instruction set, in all threads of the process: one of INSTRUCTION_SETS that the processor has."""
+    global _instruction_set
+    outer, _instruction_set = _instruction_set, _checked_instruction_set(name, "use_instruction_set")
+    try:
+        yield
+    finally:
+        _instruction_set = outer
+
+
+@functools.cache  # asked for at every call of an op
+def _instruction_set_of_environment() -> str | None:
     name = os.environ.get("PYBACKDOOR_ISA")
-    if name is not None and name not in INSTRUCTION_SETS:
-        raise InputError(f"PYBACKDOOR_ISA={name!r} is not one of {', '.join(INSTRUCTION_SETS)}; unset it to use the widest available")
+    return None if name is None else _checked_instruction_set(name, "PYBACKDOOR_ISA")
+
+
+def _checked_instruction_set(name: str, source: str) -> str:
+    if name not in INSTRUCTION_SETS:
+        raise InputError(f"{source}={name!r} is not one of {', '.join(INSTRUCTION_SETS)}; leave it out to use the widest available")
     return name
 
 

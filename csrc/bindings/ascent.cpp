@@ -104,43 +104,61 @@ void evaluate(const Packed<T>& network, const py::object& points, Doubles values
   evaluate_points(network.set(), call, threads);
 }
 
-struct Parts {
-  py::object anchors, radii, offsets, slopes;
-};
-
-struct Outputs {
+// The outcome of `count` seeds: arrays of the caller's, or new ones; written to by the call that holds them.
+struct Outcome {
   Doubles points, values, objectives;
   Codes status, steps;
+
+  Outcome(py::ssize_t count, py::ssize_t dimension) : points({count, dimension}), values(count), objectives(count), status(count), steps(count) {}
+
+  Outcome(const py::tuple& given, py::ssize_t count, py::ssize_t dimension) {
+    if (given.size() != 5) throw py::value_error("out: points, values, objectives, status and steps are needed");
+    points = output<Doubles>(given[0], "points", count * dimension);
+    values = output<Doubles>(given[1], "values", count), objectives = output<Doubles>(given[2], "objectives", count);
+    status = output<Codes>(given[3], "status", count), steps = output<Codes>(given[4], "steps", count);
+  }
+
+ private:
+  template <class Array>
+  static Array output(const py::handle& object, const char* name, py::ssize_t size) {
+    if (!py::isinstance<Array>(object)) throw py::type_error(std::string(name) + ": a contiguous array of the right type is needed");
+    auto array = py::reinterpret_borrow<Array>(object);
+    check_output(array, name, size);
+    return array;
+  }
 };
 
+// parts = (anchors, radii, offsets, slopes), each an array or None. Returns the outcome's arrays: those of `out`, or new ones where it is None.
 template <class T>
-void climb(const Packed<T>& network, const Packed<T>* second, const py::object& starts, const Parts& parts, const StepRule& rule, Outputs outputs,
-           int threads) {
+py::tuple climb(const Packed<T>& network, const Packed<T>* second, const py::object& starts, const py::tuple& parts, const StepRule& rule,
+                const std::optional<py::tuple>& out, int threads) {
   const NetworkView<T> view = network.view();
   const py::ssize_t count = rows_of(starts, "starts"), d = view.dimension;
   NetworkView<T> second_view;
   if (second) second_view = second->view();
   if (second && (second_view.dimension != d || second->set() != network.set())) throw py::value_error("second: does not fit the network");
-  check_output(outputs.points, "points", count * d), check_output(outputs.values, "values", count),
-      check_output(outputs.objectives, "objectives", count);
-  check_output(outputs.status, "status", count), check_output(outputs.steps, "steps", count);
+  if (parts.size() != 4) throw py::value_error("parts: anchors, radii, offsets and slopes are needed");
+  Outcome outcome = out ? Outcome(*out, count, d) : Outcome(count, d);
   const ClimbCall<T> call{view,
                           second ? &second_view : nullptr,
                           rule,
                           count,
                           view_of(starts, "starts", count, d),
-                          view_of(parts.anchors, "anchors", count, d),
-                          view_of(parts.radii, "radii", count, -1),
-                          view_of(parts.offsets, "offsets", count, -1),
-                          view_of(parts.slopes, "slopes", count, d),
-                          outputs.points.mutable_data(),
-                          outputs.values.mutable_data(),
-                          outputs.objectives.mutable_data(),
-                          outputs.status.mutable_data(),
-                          outputs.steps.mutable_data(),
+                          view_of(parts[0], "anchors", count, d),
+                          view_of(parts[1], "radii", count, -1),
+                          view_of(parts[2], "offsets", count, -1),
+                          view_of(parts[3], "slopes", count, d),
+                          outcome.points.mutable_data(),
+                          outcome.values.mutable_data(),
+                          outcome.objectives.mutable_data(),
+                          outcome.status.mutable_data(),
+                          outcome.steps.mutable_data(),
                           nullptr};
-  const py::gil_scoped_release released;
-  climb_seeds(network.set(), call, threads);
+  {
+    const py::gil_scoped_release released;
+    climb_seeds(network.set(), call, threads);
+  }
+  return py::make_tuple(outcome.points, outcome.values, outcome.objectives, outcome.status, outcome.steps);
 }
 
 template <class T>
@@ -153,7 +171,7 @@ void bind_precision(py::module_& module, const char* name) {
       .def_property_readonly("bytes", &Packed<T>::bytes)
       .def_property_readonly("instruction_set", [](const Packed<T>& network) { return name_of(network.set()); })
       .def("evaluate", &evaluate<T>, py::arg("points"), py::arg("values").noconvert(), py::arg("gradients").noconvert(), py::arg("threads"))
-      .def("climb", &climb<T>, py::arg("second"), py::arg("starts"), py::arg("parts"), py::arg("rule"), py::arg("outputs"), py::arg("threads"));
+      .def("climb", &climb<T>, py::arg("second"), py::arg("starts"), py::arg("parts"), py::arg("rule"), py::arg("out"), py::arg("threads"));
 }
 
 }  // namespace
@@ -165,11 +183,6 @@ void bind_ascent(py::module_& module) {
            }),
            py::arg("steps"), py::arg("step_size"), py::arg("decay"), py::arg("tolerance"), py::arg("patience"), py::arg("improvement"),
            py::arg("normalised"));
-  py::class_<Parts>(module, "Parts")
-      .def(py::init<py::object, py::object, py::object, py::object>(), py::arg("anchors"), py::arg("radii"), py::arg("offsets"), py::arg("slopes"));
-  py::class_<Outputs>(module, "Outputs")
-      .def(py::init<Doubles, Doubles, Doubles, Codes, Codes>(), py::arg("points").noconvert(), py::arg("values").noconvert(),
-           py::arg("objectives").noconvert(), py::arg("status").noconvert(), py::arg("steps").noconvert());
   bind_precision<float>(module, "PackedSingle");
   bind_precision<double>(module, "PackedDouble");
 }

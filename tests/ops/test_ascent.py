@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -15,16 +17,16 @@ from pybackdoor.errors import InputError, InputTypeError, UnknownNameError, Unsu
 from pybackdoor.ops import backends
 from pybackdoor.ops.ascent import ascend, value_and_input_gradient
 from pybackdoor.records import ACTIVATIONS, Ascents, AscentSchedule, AscentStatus, Network
+from pybackdoor.settings import use_instruction_set
 
 DOUBLE = torch.float64
 
 
 @pytest.fixture(params=["reference", *(f"cpu-{name}" for name in INSTRUCTION_SETS)])
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
     name, _, instruction_set = request.param.partition("-")
-    if instruction_set:
-        monkeypatch.setenv("PYBACKDOOR_ISA", instruction_set)
-    return name
+    with use_instruction_set(instruction_set) if instruction_set else nullcontext():
+        yield name
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -175,7 +177,6 @@ schedules = st.builds(
 )
 def test_whole_ascents_match_the_reference(
     instruction_set: str,
-    monkeypatch: pytest.MonkeyPatch,
     data: st.DataObject,
     schedule: AscentSchedule,
     activation: str,
@@ -185,7 +186,6 @@ def test_whole_ascents_match_the_reference(
     raw: bool,
     parts: int,
 ) -> None:
-    monkeypatch.setenv("PYBACKDOOR_ISA", instruction_set)
     if raw:
         schedule = replace(schedule, direction="raw", step_size=0.01 * schedule.step_size)
     starts = cube_points(count, dimension, seed)
@@ -198,7 +198,8 @@ def test_whole_ascents_match_the_reference(
     }
     network = random_network((18, 13), dimension, activation, seed=seed)
     expected = ascend(network, starts, schedule=schedule, precision="float64", backend="reference", **options)
-    computed = ascend(network, starts, schedule=schedule, precision="float64", backend="cpu", **options)
+    with use_instruction_set(instruction_set):
+        computed = ascend(network, starts, schedule=schedule, precision="float64", backend="cpu", **options)
     same = (computed.status == expected.status) & (computed.steps == expected.steps)
     # A stop rule that compares two numbers equal up to rounding may fall either way.
     assert int((~same).sum()) <= 1 + count // 50

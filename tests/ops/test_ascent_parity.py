@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pybackdoor.ops.ascent import forward, value_and_input_gradient, values
 from pybackdoor.ops.ascent.reference import value_and_input_gradient as reference
 from pybackdoor.records import ACTIVATIONS, Network
+from pybackdoor.settings import use_instruction_set
 
 COUNTS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 130)
 LIMITS = {"float32": (1e-5, 2e-5), "float64": (1e-12, 1e-12)}  # values by their root mean square, gradients by the row's norm
@@ -21,9 +23,9 @@ KINKED = ("relu", "leaky_relu")
 
 
 @pytest.fixture(params=INSTRUCTION_SETS)
-def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PYBACKDOOR_ISA", request.param)
-    return request.param
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    with use_instruction_set(request.param):
+        yield request.param
 
 
 def check_parity(network: Network, points: torch.Tensor, precision: str) -> None:

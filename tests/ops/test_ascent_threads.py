@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -26,8 +27,9 @@ RADII = 0.2 * cube_points(COUNT, 1, 4)[:, 0]
 
 
 @pytest.fixture(params=INSTRUCTION_SETS, autouse=True)
-def _instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYBACKDOOR_ISA", request.param)
+def _instruction_set(request: pytest.FixtureRequest) -> Iterator[None]:
+    with settings.use_instruction_set(request.param):
+        yield
 
 
 def climb(low: int = 0, high: int = COUNT, *, threads: int = 1, precision: str = "float32") -> Ascents:

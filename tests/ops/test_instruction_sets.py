@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +17,7 @@ from pybackdoor import _native
 from pybackdoor.errors import InputError
 from pybackdoor.ops.ascent import value_and_input_gradient
 from pybackdoor.ops.ascent.cpu import BACKEND
+from pybackdoor.settings import use_instruction_set
 
 AVX512 = re.compile(r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])\b")
 AVX = re.compile(r"^\s+[0-9a-f]+:\s+v(?!err|erw)|%ymm")  # every AVX mnemonic starts with v
@@ -50,25 +53,37 @@ def test_portable_is_always_there() -> None:
 
 
 @pytest.mark.parametrize("name", INSTRUCTION_SETS)
-def test_the_environment_chooses(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_set_can_be_chosen(name: str) -> None:
     network = random_network((9,), 3, "tanh")
-    monkeypatch.setenv("PYBACKDOOR_ISA", name)
-    assert BACKEND.pack(network, "float32").instruction_set == name
-    monkeypatch.delenv("PYBACKDOOR_ISA")
+    with use_instruction_set(name):
+        assert BACKEND.pack(network, "float32").instruction_set == name
+        with use_instruction_set("portable"):
+            assert BACKEND.pack(network, "float32").instruction_set == "portable"
+        assert BACKEND.pack(network, "float32").instruction_set == name
     assert BACKEND.pack(network, "float32").instruction_set == INSTRUCTION_SETS[0]
 
 
-def test_an_unknown_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYBACKDOOR_ISA", "sse9")
-    with pytest.raises(InputError, match="PYBACKDOOR_ISA='sse9' is not one of avx512, avx2, portable"):
-        value_and_input_gradient(random_network((9,), 3, "tanh"), cube_points(2, 3), backend="cpu")
+@pytest.mark.parametrize("name", INSTRUCTION_SETS)
+def test_the_environment_chooses(name: str) -> None:
+    assert named_by_the_environment(name).stdout.startswith(name)
 
 
-def test_sets_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+def named_by_the_environment(name: str) -> subprocess.CompletedProcess[str]:
+    program = "from pybackdoor.info import collect; print(collect()['instruction_set'])"
+    return subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYBACKDOOR_ISA": name}, capture_output=True, text=True, check=False)
+
+
+def test_an_unknown_set_is_refused() -> None:
+    with pytest.raises(InputError, match="use_instruction_set='sse9' is not one of"), use_instruction_set("sse9"):
+        pass
+    assert "PYBACKDOOR_ISA='sse9' is not one of avx512, avx2, portable" in named_by_the_environment("sse9").stderr
+
+
+def test_sets_agree() -> None:
     network, points = random_network((70, 31), 6, "gelu"), cube_points(50, 6)
     answers = []
     for name in INSTRUCTION_SETS:
-        monkeypatch.setenv("PYBACKDOOR_ISA", name)
-        answers.append(value_and_input_gradient(network, points, precision="float64")[1])
+        with use_instruction_set(name):
+            answers.append(value_and_input_gradient(network, points, precision="float64")[1])
     for other in answers[1:]:
         torch.testing.assert_close(other, answers[0], rtol=1e-11, atol=1e-12)

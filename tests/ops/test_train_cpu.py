@@ -10,14 +10,15 @@ import torch
 from pybackdoor import _native
 from pybackdoor.ops.train import initial_state, train
 from pybackdoor.records import ACTIVATIONS, TrainingPlan, TrainingState
+from pybackdoor.settings import use_instruction_set
 
 SMOOTH = [name for name in ACTIVATIONS if name not in ("relu", "leaky_relu")]
 
 
 @pytest.fixture(params=_native.instruction_sets())
-def instruction_set(request, monkeypatch):
-    monkeypatch.setenv("PYBACKDOOR_ISA", request.param)
-    return request.param
+def instruction_set(request):
+    with use_instruction_set(request.param):
+        yield request.param
 
 
 def problem(rows=400, features=5, seed=0):

@@ -84,14 +84,15 @@ def ascend(
     """
     points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)
     count, dimension = points.shape
-    seen = not capturing(points.device)
+    device = points.device
+    seen = not capturing(device)
     problem = AscentProblem(
-        network=_checked_network(network, points, "network"),
+        network=_on_device(network, device, "network"),
         starts=points,
         schedule=_checked_schedule(schedule),
         anchors=_part(anchors, "anchors", points, (count, dimension), finite=seen),
         radii=_checked_radii(_part(radii, "radii", points, (count,)), seen),
-        second=None if second is None else _checked_network(second, points, "second"),
+        second=None if second is None else _checked_second(second, points),
         offsets=_part(offsets, "offsets", points, (count,)),
         slopes=_part(slopes, "slopes", points, (count, dimension)),
         precision=_checked_precision(precision),
@@ -109,9 +110,9 @@ def ascend(
 def solve(problem: AscentProblem, backend: str = "auto") -> Ascents:
     """`ascend` for a problem that the caller knows to be right: nothing is checked, because a check waits for the device that the seeds lie on."""
     networks = (problem.network,) if problem.second is None else (problem.network, problem.second)
-    points = problem.starts
-    order = _order(problem.network, points)
-    return choose("ascent", BACKENDS, order, backend, points.device, precision=problem.precision, networks=networks).ascend(problem)
+    device = problem.starts.device
+    order = _order(problem.network, problem.starts, device)
+    return choose("ascent", BACKENDS, order, backend, device, precision=problem.precision, networks=networks).ascend(problem)
 
 
 @staged("gradient")
@@ -130,19 +131,19 @@ def value_and_input_gradient(
     Raises as `ascend`. Cost: 4 (dW + (L - 1) W^2 + W) floating-point operations a point.
     """
     points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
-    _checked_network(network, points, "network")
-    order, wanted = _order(network, points), _checked_precision(precision)
-    entry = choose("ascent", BACKENDS, order, backend, points.device, precision=wanted, networks=(network,))
     shape, device = points.shape, points.device
+    _on_device(network, device, "network")
+    order, wanted = _order(network, points, device), _checked_precision(precision)
+    entry = choose("ascent", BACKENDS, order, backend, device, precision=wanted, networks=(network,))
     targets = None if out is None else (_target(out[0], shape[:1], device, "out[0]"), _target(out[1], shape, device, "out[1]"))
     return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
 
 
-def _order(network: Network, points: torch.Tensor) -> tuple[str, ...]:
+def _order(network: Network, points: torch.Tensor, device: torch.device) -> tuple[str, ...]:
     """Backends as `auto` tries them: as measured for this size on this device, else ORDER."""
-    if points.device.type != "cuda":
+    if device.type != "cuda":
         return ORDER
-    return preferred("ascent", ORDER, points.device, width=max(network.widths), hidden=len(network.widths) - 1, seeds=points.shape[0])
+    return preferred("ascent", ORDER, device, width=max(network.widths), hidden=len(network.widths) - 1, seeds=points.shape[0])
 
 
 def _target(target: Any, shape: torch.Size, device: torch.device, name: str, dtype: torch.dtype = torch.float64) -> torch.Tensor:
@@ -161,11 +162,12 @@ def _checked_outcome(out: Ascents, points: torch.Tensor) -> Ascents:
     if not isinstance(out, Ascents):
         raise InputTypeError(f"out: got {type(out).__name__}; an Ascents to write into is needed")
     shape, device = points.shape, points.device
+    rows = shape[:1]
     _target(out.points, shape, device, "out.points")
-    for name in ("values", "objectives"):
-        _target(getattr(out, name), shape[:1], device, f"out.{name}")
-    for name in ("status", "steps"):
-        _target(getattr(out, name), shape[:1], device, f"out.{name}", torch.int64)
+    _target(out.values, rows, device, "out.values")
+    _target(out.objectives, rows, device, "out.objectives")
+    _target(out.status, rows, device, "out.status", torch.int64)
+    _target(out.steps, rows, device, "out.steps", torch.int64)
     return out
 
 
@@ -175,11 +177,15 @@ def _is_network(value: Any, name: str) -> Network:
     return value
 
 
-def _checked_network(network: Network, points: torch.Tensor, name: str) -> Network:
-    if _is_network(network, name).dimension != points.shape[1]:
-        raise InputError(f"{name}: has {network.dimension} features; the points have {points.shape[1]}")
-    if network.device != points.device:
-        raise InputError(f"{name}: lies on {network.device}, the points on {points.device}; move one with .to()")
+def _checked_second(network: Network, points: torch.Tensor) -> Network:
+    if _is_network(network, "second").dimension != points.shape[1]:
+        raise InputError(f"second: has {network.dimension} features; the points have {points.shape[1]}")
+    return _on_device(network, points.device, "second")
+
+
+def _on_device(network: Network, device: torch.device, name: str) -> Network:
+    if network.device != device:
+        raise InputError(f"{name}: lies on {network.device}, the points on {device}; move one with .to()")
     return network
 
 

@@ -35,13 +35,14 @@ class NativeBackend:
 
     def ascend(self, problem: AscentProblem) -> Ascents:
         """Whole ascents of every seed."""
-        starts = problem.starts.numpy()
-        ascents, outputs = _allocated(*starts.shape) if problem.out is None else (problem.out, _arrays(problem.out))
+        starts, out = problem.starts.numpy(), problem.out
         second = None if problem.second is None else self.pack(problem.second, problem.precision)
-        parts = _native.Parts(*[None if part is None else part.numpy() for part in (problem.anchors, problem.radii, problem.offsets, problem.slopes)])
+        given = problem.anchors, problem.radii, problem.offsets, problem.slopes
+        parts = tuple([None if part is None else part.numpy() for part in given])
         network = self.pack(problem.network, problem.precision)
-        network.climb(second, starts, parts, _rule(problem.schedule), _native.Outputs(*outputs), _threads(problem.threads, starts.shape[0]))
-        return ascents
+        arrays = None if out is None else _arrays(out)
+        arrays = network.climb(second, starts, parts, _rule(problem.schedule), arrays, _threads(problem.threads, starts.shape[0]))
+        return Ascents(*map(torch.from_numpy, arrays)) if out is None else out
 
     def value_and_input_gradient(
         self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
@@ -74,13 +75,6 @@ class _Entry(NamedTuple):
     network: weakref.ref[Network]
     tensors: tuple[torch.Tensor, ...]
     made: dict[tuple[str, str | None], tuple[list[int], Any]]
-
-
-def _allocated(count: int, dimension: int) -> tuple[Ascents, tuple[np.ndarray, ...]]:
-    """Memory for an outcome, as a record and as arrays; NumPy's costs half of torch's to make."""
-    numbers = np.empty((count, dimension)), np.empty(count), np.empty(count)
-    arrays = *numbers, np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
-    return Ascents(*map(torch.from_numpy, arrays)), arrays
 
 
 def _arrays(ascents: Ascents) -> tuple[np.ndarray, ...]:
