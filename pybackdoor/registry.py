@@ -33,8 +33,9 @@ class Registry:
         self._locations[name] = location
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._found:
-            return self._found[name]
+        found = self._found.get(name)
+        if found is not None:
+            return found
         if name not in self._locations:
             nearest = difflib.get_close_matches(name, self._locations, n=3, cutoff=0.4)
             hint = f"did you mean {', '.join(nearest)}?" if nearest else f"known: {', '.join(self)}"

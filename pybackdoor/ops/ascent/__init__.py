@@ -85,7 +85,7 @@ def ascend(
     points = as_points(starts, _is_network(network, "network").dimension, "starts", finite=False)
     count, dimension = points.shape
     device = points.device
-    seen = not capturing(device)
+    seen = (anchors is None and radii is None) or not capturing(device)
     problem = AscentProblem(
         network=_on_device(network, device, "network"),
         starts=points,
@@ -111,7 +111,7 @@ def solve(problem: AscentProblem, backend: str = "auto") -> Ascents:
     """`ascend` for a problem that the caller knows to be right: nothing is checked, because a check waits for the device that the seeds lie on."""
     networks = (problem.network,) if problem.second is None else (problem.network, problem.second)
     device = problem.starts.device
-    order = _order(problem.network, problem.starts, device)
+    order = ORDER if device.type == "cpu" else _measured_order(problem.network, problem.starts)
     return choose("ascent", BACKENDS, order, backend, device, precision=problem.precision, networks=networks).ascend(problem)
 
 
@@ -133,17 +133,16 @@ def value_and_input_gradient(
     points = as_points(points, _is_network(network, "network").dimension, "points", finite=False)
     shape, device = points.shape, points.device
     _on_device(network, device, "network")
-    order, wanted = _order(network, points, device), _checked_precision(precision)
+    wanted = _checked_precision(precision)
+    order = ORDER if device.type == "cpu" else _measured_order(network, points)
     entry = choose("ascent", BACKENDS, order, backend, device, precision=wanted, networks=(network,))
     targets = None if out is None else (_target(out[0], shape[:1], device, "out[0]"), _target(out[1], shape, device, "out[1]"))
     return entry.value_and_input_gradient(network, points, precision, _checked_threads(threads), targets)
 
 
-def _order(network: Network, points: torch.Tensor, device: torch.device) -> tuple[str, ...]:
-    """Backends as `auto` tries them: as measured for this size on this device, else ORDER."""
-    if device.type != "cuda":
-        return ORDER
-    return preferred("ascent", ORDER, device, width=max(network.widths), hidden=len(network.widths) - 1, seeds=points.shape[0])
+def _measured_order(network: Network, points: torch.Tensor) -> tuple[str, ...]:
+    """Backends as `auto` tries them on a device, as measured there for this size."""
+    return preferred("ascent", ORDER, points.device, width=max(network.widths), hidden=len(network.widths) - 1, seeds=points.shape[0])
 
 
 def _target(target: Any, shape: torch.Size, device: torch.device, name: str, dtype: torch.dtype = torch.float64) -> torch.Tensor:
