@@ -59,7 +59,7 @@ print(json.dumps(found))
 CLIMB = """
 found = {}
 for direction, parts, wide in (("normalised", False, 0), ("normalised", True, 0), ("raw", False, 0), ("raw", True, 0), ("raw", True, 70)):
-    count, dimension = (67 if wide else 37), 3  # 67 seeds are three streamed blocks for two programs
+    count, dimension = (67 if wide else 37), 3  # 67 seeds are more than two programs of 16 or 32 take at once: seeds come in where others stopped
     net, starts = network(dimension, (9, 17)), points(count, dimension) * 1.2 - 0.1
     starts[5] = torch.nan
     chosen = dict(anchors=points(count, dimension, 1), radii=0.2 * points(count, 1, 2)[:, 0], offsets=points(count, 1, 3)[:, 0],

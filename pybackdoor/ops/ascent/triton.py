@@ -22,7 +22,7 @@ WIDEST = 512
 MOST_LAYERS = 16
 LARGEST_DIMENSION = 64
 NARROW = (64, 4, 32)  # units, hidden layers and features up to which activations stay in registers without spilling (tests compile for sm_90)
-RESIDENT = 2  # streaming programs that a multiprocessor runs at a time
+RESIDENT = 2  # programs that a multiprocessor runs at a time
 INTERPRETED_PROGRAMS = 2  # in the interpreter: enough to give one program two blocks
 
 
@@ -153,11 +153,9 @@ def _refusal(network: Network) -> str | None:
 
 
 def launch(tiling: Tiling, count: int, device: torch.device, *networks: Network) -> tuple[int, int]:
-    """Programs of a launch, and float32 numbers of workspace each needs: as many programs as run at a time where there is a workspace."""
+    """Programs of a launch, as many as run at a time, and float32 numbers of workspace each needs."""
     blocks = -(-count // tiling.block)
-    if not tiling.wide:
-        return blocks, 0
-    slots = max((len(network.weights) + 1) * tiling.block * tiling.units(network) for network in networks)
+    slots = max((len(network.weights) + 1) * tiling.block * tiling.units(network) for network in networks) if tiling.wide else 0
     resident = torch.cuda.get_device_properties(device).multi_processor_count * RESIDENT if device.type == "cuda" else INTERPRETED_PROGRAMS
     return min(blocks, resident), slots
 
