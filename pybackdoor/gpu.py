@@ -1,4 +1,4 @@
-"""What there is of a GPU: devices, driver, the compiled module, Triton, and where the order of backends is from; for each, why not."""
+"""What there is of a GPU: devices, driver, the compiled module, Triton, the oracles' kernels, where orders are from; for each, why not."""
 
 from __future__ import annotations
 
@@ -58,6 +58,14 @@ def triton() -> str:
         return metadata.version("triton")
     except metadata.PackageNotFoundError:
         return "missing: pip install triton"
+
+
+def oracle_kernels() -> str:
+    """What compiles the oracles' kernels, or why the CPU computes instead."""
+    from pybackdoor.oracles.cuda.availability import unavailable
+
+    reason = unavailable()
+    return f"by numba-cuda {metadata.version('numba-cuda')}" if reason is None else f"none: {reason}; the CPU computes"
 
 
 def order(op: str) -> str:

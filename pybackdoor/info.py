@@ -31,6 +31,7 @@ def collect() -> dict[str, Any]:
 
     "versions"; "threads"; "cores"; "instruction_set": of the native kernels; "gpu": a line for each CUDA device, or why there is none; "driver";
     "cuda_module": what it holds machine code for, or why it cannot be loaded; "triton": its version, or that it is missing;
+    "oracle_kernels": what compiles those for GPUs, or why there are none;
     "backends": {op: {device: {"serves": name, "others": {name: why not, or null}}}}; "order": {op: where the order of its backends on a GPU is from}.
     """
     import torch
@@ -45,6 +46,7 @@ def collect() -> dict[str, Any]:
         "driver": gpu.driver(),
         "cuda_module": gpu.cuda_module(),
         "triton": gpu.triton(),
+        "oracle_kernels": gpu.oracle_kernels(),
         "backends": {op: {device: _backends(op, device) for device in devices} for op in OPS},
         "order": {op: gpu.order(op) for op in OPS},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Generator, Iterator
@@ -13,6 +14,8 @@ import pytest
 import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # for `benchmarks`; last, so that the installed package is the one tested
+if not torch.cuda.is_available():
+    os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # read when numba is first imported: kernels of numba.cuda then run as Python
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 

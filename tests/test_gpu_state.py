@@ -13,7 +13,7 @@ from pybackdoor.info import collect
 
 def test_everything_has_an_answer_that_can_be_acted_on():
     found = collect()
-    assert {"gpu", "driver", "cuda_module", "triton", "order", "backends"} <= found.keys()
+    assert {"gpu", "driver", "cuda_module", "triton", "oracle_kernels", "order", "backends"} <= found.keys()
     for op, devices in found["backends"].items():
         assert "measured" in found["order"][op]
         for backends in devices.values():
@@ -53,3 +53,8 @@ def test_the_driver_is_read_where_its_module_states_it(monkeypatch, tmp_path):
 def test_a_missing_module_says_how_to_build_it(monkeypatch):
     monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
     assert "PYBACKDOOR_CUDA=ON" in gpu.cuda_module()
+
+
+def test_oracle_kernels_say_why_there_are_none(monkeypatch):
+    monkeypatch.setattr("pybackdoor.oracles.cuda.availability.unavailable", lambda: "numba-cuda finds no CUDA driver or device")
+    assert gpu.oracle_kernels() == "none: numba-cuda finds no CUDA driver or device; the CPU computes"

@@ -40,6 +40,7 @@ LAYERS = {
     "__main__": 6,
 }
 BETWEEN_SIBLINGS = {("data", "oracles")}  # what is sampled needs the protocol of what samples it
+KERNELS = "pybackdoor.oracles.cuda"  # its modules import numba.cuda; the others import them when a kernel is wanted
 PRESENTATION = {"matplotlib", "tyro", "tqdm"}
 PROGRESS_BELOW = {"data", "models", "oracles", "search", "active"}  # may import tqdm, inside a function
 
@@ -67,8 +68,8 @@ def imports(source: str, module: str) -> Iterator[tuple[str, bool]]:
             base = module.split(".")[: -node.level] if node.level else []
             stem = ".".join([*base, *([node.module] if node.module else [])])
             yield stem, lazy
-            if stem == "pybackdoor":
-                yield from ((f"pybackdoor.{alias.name}", lazy) for alias in node.names)
+            if stem in ("pybackdoor", "numba", "pybackdoor.oracles.cuda"):
+                yield from ((f"{stem}.{alias.name}", lazy) for alias in node.names)
 
 
 def faults(source: str, module: str) -> list[str]:
@@ -79,6 +80,8 @@ def faults(source: str, module: str) -> list[str]:
         top, _, rest = name.partition(".")
         if top == "pybackdoor" and rest and rest.split(".")[0] in LAYERS:
             other = rest.split(".")[0]
+            if name.startswith(f"{KERNELS}.") and name.split(".")[3] != "availability" and not lazy and not module.startswith(KERNELS):
+                found.append(f"{module} imports {name}, which imports numba.cuda, outside a function")
             up = LAYERS[other] > LAYERS[part]
             siblings = 3 <= LAYERS[part] <= 5 and other != part and LAYERS[other] == LAYERS[part] and (part, other) not in BETWEEN_SIBLINGS
             if up or siblings or (other == "cli" and part not in ("cli", "__main__")):
@@ -87,6 +90,8 @@ def faults(source: str, module: str) -> list[str]:
             top in ("matplotlib", "tqdm") and not lazy
         ):
             found.append(f"{module} (layer {LAYERS[part]}) imports {name}{'' if lazy else ' outside a function'}")
+        elif name.startswith("numba.cuda") and not lazy and not module.startswith(KERNELS):
+            found.append(f"{module} imports {name}, which only kernels do")
         elif LAYERS[part] == 0 and top in ("torch", "numpy", "scipy", "numba"):
             found.append(f"{module} (layer 0, standard library only) imports {name}")
     return found
@@ -132,6 +137,9 @@ def test_the_front_imports_nothing_of_ours():
         ("pybackdoor.report.plots", "import matplotlib"),
         ("pybackdoor.loops.audit", "from pybackdoor.cli.main import main"),
         ("pybackdoor.errors", "import torch"),
+        ("pybackdoor.oracles.heston", "from numba import cuda"),
+        ("pybackdoor.oracles.heston", "from pybackdoor.oracles.cuda import rows"),
+        ("pybackdoor.oracles.heston", "from pybackdoor.oracles.cuda.rows import store"),
     ],
 )
 def test_the_check_sees_a_wrong_arrow(module, source):
@@ -145,6 +153,9 @@ def test_the_check_sees_a_wrong_arrow(module, source):
         ("pybackdoor.data.sample", "from pybackdoor.oracles.oracle import Oracle"),
         ("pybackdoor.search.front", "from . import thinning\nfrom .thinning import thin"),
         ("pybackdoor.loops.audit", "from pybackdoor.defense import repair"),
+        ("pybackdoor.oracles.heston", "def f():\n    from pybackdoor.oracles.cuda import rows"),
+        ("pybackdoor.oracles.cuda.rows", "from numba import cuda\nfrom pybackdoor.oracles.cuda.launch import kernel"),
+        ("pybackdoor.oracles.on_device", "from pybackdoor.oracles.cuda.availability import unavailable"),
     ],
 )
 def test_the_check_lets_a_right_arrow_pass(module, source):

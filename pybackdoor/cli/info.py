@@ -35,7 +35,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += ["", f"{'threads':16} {found['threads']} of {found['cores']} cores", f"{'instruction set':16} {found['instruction_set']}"]
     gpus = found["gpu"] if isinstance(found["gpu"], list) else [found["gpu"]]
     lines += [f"{'GPU':16} {gpu}" for gpu in gpus]
-    lines += [f"{label:16} {found[key]}" for label, key in (("NVIDIA driver", "driver"), ("CUDA module", "cuda_module"), ("Triton", "triton"))]
+    named = {"NVIDIA driver": "driver", "CUDA module": "cuda_module", "Triton": "triton", "GPU oracles": "oracle_kernels"}
+    lines += [f"{label:16} {found[key]}" for label, key in named.items()]
     for op, devices in found["backends"].items():
         for device, backends in devices.items():
             lines += ["", f"ops.{op} on {device}: {backends['serves'] or 'nothing'} serves"]

@@ -14,6 +14,7 @@ from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, nonnegative, positive
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.families import CLOSED
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.scalar.block import BLOCK, load_block, store_block
 from pybackdoor.oracles.scalar.european import european
 
@@ -25,7 +26,7 @@ DOMAIN = Domain(
 )
 
 
-class EuropeanVanilla(BatchedOracle):
+class EuropeanVanilla(OnDevice, BatchedOracle):
     """Price in currency units, closed form, with all six derivatives: within 1e-12 of the exact value, gradients within 1e-10 of their scale.
 
     Maturity 0 is the payoff, spot equal to strike counting as halfway in its slope. See `BatchedOracle.evaluate` for bad rows.
@@ -42,6 +43,11 @@ class EuropeanVanilla(BatchedOracle):
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self._run(_price, points, gradient, self.sign)
+
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import european_vanilla, rows
+
+        return rows.solve(european_vanilla.price, x, gradient, self.sign)
 
 
 class EuropeanPut(EuropeanVanilla):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +17,14 @@ from pybackdoor.oracles.families import OWN
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
 from pybackdoor.stages import staged
 
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1024)
+def say_once(message: str) -> None:
+    """Logs the message, if this process has not yet done so."""
+    _log.info(message)
+
 
 class Oracle(ABC):
     """An expensive, trusted map from natural-unit features to one number.
@@ -24,6 +34,7 @@ class Oracle(ABC):
     of the answers as they are, errors and all, not only of their mean; `gradient_cost` g: a value with gradient costs 1 + g value calls.
     `conditions`: what must hold of a row for an answer to exist. `family` (one of families.FAMILIES), `method`, `accuracy`: a few words each for
     people, the last being the error of values (and gradients) at this level, in units of the target. A numerical oracle overrides `coarser`.
+    `devices`: where it computes; points that lie elsewhere are answered all the same, on the CPU, and the log says so once.
     """
 
     name: str
@@ -56,7 +67,7 @@ class Oracle(ABC):
         title = f"oracle {self.name}"
         points = as_points(x, self.domain.dimension, title, columns=self.domain.names, finite=False)
         if self._all_fit(points, inside=strict):
-            return self._evaluate(points, gradient)
+            return self._answer(points, gradient)
         if errors != "nan":
             check_finite(points, title, columns=self.domain.names)
         status = self._unfit(points, refuse=errors == "raise" or (errors is None and strict))
@@ -67,15 +78,21 @@ class Oracle(ABC):
             status.masked_fill_(outside, EvaluationStatus.OUTSIDE_DOMAIN)
         fit = status == EvaluationStatus.OK
         if bool(fit.all()):
-            return self._evaluate(points, gradient)
-        return _among(self._evaluate(points[fit], gradient), fit, status)
+            return self._answer(points, gradient)
+        return _among(self._answer(points[fit], gradient), fit, status)
 
     @staged("oracle")
     def evaluate_inside(self, x: torch.Tensor, gradient: bool = False) -> Evaluation:
         """`evaluate` for float64 points [N, d] that the caller knows to be finite and to meet the conditions: nothing is checked.
 
-        A check waits for the device that the points lie on; this does not.
+        A check waits for the device that the points lie on; this does not, where the oracle names that device among its `devices`.
         """
+        return self._answer(x, gradient)
+
+    def _answer(self, x: torch.Tensor, gradient: bool) -> Evaluation:
+        """`_evaluate`, which says once that it leaves the points' device where that is none of `devices`."""
+        if x.device.type not in self.devices:
+            say_once(f"oracle {self.name} computes on the CPU for points on {x.device}: it has no kernel for them")
         return self._evaluate(x, gradient)
 
     def _all_fit(self, points: torch.Tensor, *, inside: bool) -> bool:
