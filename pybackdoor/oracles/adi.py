@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pybackdoor.oracles.compiled import kernel, part
-from pybackdoor.oracles.quads import broadcast, fma, load, quads, store
+from pybackdoor.oracles.quads import broadcast, fma, load, quads, store, stream
 
 
 class Plane(NamedTuple):
@@ -35,8 +35,8 @@ class Plane(NamedTuple):
 
     The caller fills x_lo, x_up (L), x_mix (p), source (g) [nx, QUAD], f, y_lo, y_up (N), y_mix (q) [ny, QUAD] and u (at t = 0). lo and up are the
     weights of (left neighbour - here) and (right neighbour - here); p q multiplies the corners' difference. The first and last row of u and of the x
-    arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. u [1 or steps + 1, nx, ny, QUAD] and d2 [1 or steps, nx, ny, QUAD] keep every
-    step where an adjoint follows.
+    arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. Where an adjoint follows, all_u [steps + 1, nx, ny, QUAD] and all_d2
+    [steps, nx, ny, QUAD] keep every step; else both are empty.
     """
 
     x_lo: np.ndarray
@@ -54,15 +54,17 @@ class Plane(NamedTuple):
     pivot: np.ndarray
     y_lu: np.ndarray
     rows: np.ndarray
+    all_u: np.ndarray
+    all_d2: np.ndarray
 
 
-def plane(nx: int, ny: int, kept: int = 0) -> Plane:
-    """Memory for one block of problems; `kept`: the steps that an adjoint will go back, or 0."""
+def plane(nx: int, ny: int, steps: int = 0) -> Plane:
+    """Memory for one block of problems; `steps`: those that an adjoint will go back, or 0."""
     x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
     f, y_lo, y_up, y_mix = (quads(ny) for _ in range(4))
-    rate, half, pivot = (quads(nx, ny) for _ in range(3))
-    u, d2 = quads(kept + 1, nx, ny), quads(max(kept, 1), nx, ny)
-    return Plane(x_lo, x_up, x_mix, source, f, y_lo, y_up, y_mix, u, d2, rate, half, pivot, quads(3, ny), quads(5, ny))
+    u, d2, rate, half, pivot = (quads(nx, ny) for _ in range(5))
+    kept = quads(steps + 1 if steps else 0, nx, ny), quads(steps, nx, ny)
+    return Plane(x_lo, x_up, x_mix, source, f, y_lo, y_up, y_mix, u, d2, rate, half, pivot, quads(3, ny), quads(5, ny), *kept)
 
 
 @part
@@ -89,9 +91,9 @@ def factor(plane, k):  # type: ignore[no-untyped-def]
 
 
 @part
-def _along_y(plane, u, at, m, n):  # type: ignore[no-untyped-def]
+def _along_y(plane, at, m, n):  # type: ignore[no-untyped-def]
     """Q times the difference of both y neighbours, and N u, of the x row that begins at `at`: into rows m and n of `rows`."""
-    ny, rows = plane.f.shape[0], plane.rows
+    ny, rows, u = plane.f.shape[0], plane.rows, plane.u
     here = load(u, at)
     before = here
     for j in range(ny):
@@ -102,17 +104,17 @@ def _along_y(plane, u, at, m, n):  # type: ignore[no-untyped-def]
 
 
 @part
-def _first_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
-    """Rate = dt (A u + b), and the elimination of (1 - k A1) d1 = rate into `half`; u from row `at`."""
+def _first_half(plane, dt, k):  # type: ignore[no-untyped-def]
+    """Rate = dt (A u + b), and the elimination of (1 - k A1) d1 = rate into `half`."""
     nx, ny, u, rows = plane.x_lo.shape[0], plane.f.shape[0], plane.u, plane.rows
     for j in range(ny):
         store(plane.half, j, broadcast(0.0))
         store(rows, j, broadcast(0.0))
-    _along_y(plane, u, at + ny, 1, 4)
+    _along_y(plane, ny, 1, 4)
     for i in range(1, nx - 1):
-        here, n = at + i * ny, 3 + i % 2
+        here, n = i * ny, 3 + i % 2
         if i < nx - 2:
-            _along_y(plane, u, here + ny, (i + 1) % 3, 7 - n)
+            _along_y(plane, here + ny, (i + 1) % 3, 7 - n)
         else:
             for j in range((i + 1) % 3 * ny, (i + 1) % 3 * ny + ny):
                 store(rows, j, broadcast(0.0))
@@ -123,28 +125,28 @@ def _first_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
             f = load(plane.f, j)
             total = fma(lo, load(u, here - ny + j), fma(up, load(u, here + ny + j), fma(middle, load(u, here + j), source)))
             rate = fma(f, total, fma(mix, load(rows, m2 + j) - load(rows, m0 + j), dt * load(rows, n * ny + j)))
-            store(plane.rate, i * ny + j, rate)
-            store(plane.half, i * ny + j, load(plane.pivot, i * ny + j) * fma(below * f, load(plane.half, (i - 1) * ny + j), rate))
+            store(plane.rate, here + j, rate)
+            store(plane.half, here + j, load(plane.pivot, here + j) * fma(below * f, load(plane.half, here - ny + j), rate))
 
 
 @part
-def _second_half(plane, at, dt, k):  # type: ignore[no-untyped-def]
-    """The elimination of (1 - k A1) e1 = rate + dt / 2 A0 d2 into `half`; d2 from row `at`."""
+def _second_half(plane, dt, k):  # type: ignore[no-untyped-def]
+    """The elimination of (1 - k A1) e1 = rate + dt / 2 A0 d2 into `half`."""
     nx, ny, rows, d2 = plane.x_lo.shape[0], plane.f.shape[0], plane.rows, plane.d2
     for j in range(ny):
         store(plane.half, j, broadcast(0.0))
     for i in range(1, nx - 1):
-        first, last = at + (i - 1) * ny, at + (i + 1) * ny
+        here = i * ny
         mix, below = 0.5 * dt * load(plane.x_mix, i), k * load(plane.x_lo, i)
         for j in range(ny):
-            store(rows, j, load(d2, last + j) - load(d2, first + j))
-        before, here = broadcast(0.0), load(rows, 0)
+            store(rows, j, load(d2, here + ny + j) - load(d2, here - ny + j))
+        before, middle = broadcast(0.0), load(rows, 0)
         for j in range(ny):
             after = load(rows, j + 1)
             mixed = mix * (load(plane.y_mix, j) * (after - before))
-            right = fma(load(plane.f, j), below * load(plane.half, (i - 1) * ny + j), load(plane.rate, i * ny + j) + mixed)
-            store(plane.half, i * ny + j, load(plane.pivot, i * ny + j) * right)
-            before, here = here, after
+            right = fma(load(plane.f, j), below * load(plane.half, here - ny + j), load(plane.rate, here + j) + mixed)
+            store(plane.half, here + j, load(plane.pivot, here + j) * right)
+            before, middle = middle, after
 
 
 @part
@@ -157,8 +159,8 @@ def _substitute(plane, i, k):  # type: ignore[no-untyped-def]
 
 
 @part
-def _along_four(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
-    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u from row `old` where `add` is 1, into `out`, which begins at row `new`."""
+def _along_four(plane, at, out, add):  # type: ignore[no-untyped-def]
+    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u where `add` is 1, into `out`."""
     ny, half, lu, rows, u = plane.f.shape[0], plane.half, plane.y_lu, plane.rows, plane.u
     a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
     for j in range(ny):
@@ -178,14 +180,14 @@ def _along_four(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
         b = fma(up, b, load(rows, ny + j))
         c = fma(up, c, load(rows, 2 * ny + j))
         d = fma(up, d, load(rows, 3 * ny + j))
-        store(out, new + at + j, fma(add, load(u, old + at + j), a))
-        store(out, new + at + ny + j, fma(add, load(u, old + at + ny + j), b))
-        store(out, new + at + 2 * ny + j, fma(add, load(u, old + at + 2 * ny + j), c))
-        store(out, new + at + 3 * ny + j, fma(add, load(u, old + at + 3 * ny + j), d))
+        store(out, at + j, fma(add, load(u, at + j), a))
+        store(out, at + ny + j, fma(add, load(u, at + ny + j), b))
+        store(out, at + 2 * ny + j, fma(add, load(u, at + 2 * ny + j), c))
+        store(out, at + 3 * ny + j, fma(add, load(u, at + 3 * ny + j), d))
 
 
 @part
-def _along_one(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
+def _along_one(plane, at, out, add):  # type: ignore[no-untyped-def]
     """`_along_four` for one x row."""
     ny, half, lu, rows = plane.f.shape[0], plane.half, plane.y_lu, plane.rows
     a = broadcast(0.0)
@@ -195,40 +197,51 @@ def _along_one(plane, at, old, out, new, add):  # type: ignore[no-untyped-def]
     a = broadcast(0.0)
     for j in range(ny - 1, -1, -1):
         a = fma(load(lu, 2 * ny + j), a, load(rows, j))
-        store(out, new + at + j, fma(add, load(plane.u, old + at + j), a))
+        store(out, at + j, fma(add, load(plane.u, at + j), a))
 
 
 @part
-def _finish_half(plane, k, old, out, new, add):  # type: ignore[no-untyped-def]
-    """Substitution along x, and the solution along y; into `out`, which begins at row `new`."""
-    nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
+def _keep(array, at, field, first, last):  # type: ignore[no-untyped-def]
+    """Nodes `first` to `last` of a field, for an adjoint, into the array from row `at` + first on."""
+    for row in range(first, last):
+        stream(array, at + row, load(field, row))
+
+
+@part
+def _finish_half(plane, k, out, add, kept, at):  # type: ignore[no-untyped-def]
+    """Substitution along x, and the solution along y into `out` and, where it is to be kept, into `kept` from row `at` on."""
+    nx, ny, keep = plane.x_lo.shape[0], plane.f.shape[0], kept.shape[0] > 0
     i = nx - 2
     while i >= 4:
         for row in range(i, i - 4, -1):
             _substitute(plane, row, k)
-        _along_four(plane, (i - 3) * ny, old, out, new, add)
+        _along_four(plane, (i - 3) * ny, out, add)
+        if keep:
+            _keep(kept, at, out, (i - 3) * ny, (i + 1) * ny)
         i -= 4
     for row in range(i, 0, -1):
         _substitute(plane, row, k)
-        _along_one(plane, row * ny, old, out, new, add)
+        _along_one(plane, row * ny, out, add)
+    if keep:
+        _keep(kept, at, out, 0, (i + 1) * ny)
 
 
 @kernel
 def solve(plane, plan):  # type: ignore[no-untyped-def]
-    """Carries u through the plan [steps, 3]; where every step is kept, entry n + 1 of u and n of d2 are those of step n."""
-    size, keep = plane.x_lo.shape[0] * plane.f.shape[0], plane.u.shape[0] > 1
-    factored, damped = -1.0, False
+    """Carries u through the plan [steps, 3]; where an adjoint follows, entry n of all_u and all_d2 is what step n began with and its d2."""
+    size, factored = plane.x_lo.shape[0] * plane.f.shape[0], -1.0
+    if plane.all_u.shape[0] > 0:
+        _keep(plane.all_u, 0, plane.u, 0, size)
     for step in range(plan.shape[0]):
         dt, k, damped = plan[step, 0], plan[step, 1], plan[step, 2] > 0.0
         if k != factored:
             factor(plane, k)
             factored = k
-        old = step * size if keep else 0
-        new = old + size if keep else 0
         for half in range(1 if damped else 2):
             if half == 0:
-                _first_half(plane, old, dt, k)
+                _first_half(plane, dt, k)
             else:
-                _second_half(plane, old, dt, k)
+                _second_half(plane, dt, k)
             ends = damped or half == 1
-            _finish_half(plane, k, old, plane.u if ends else plane.d2, new if ends else old, 1.0 if ends else 0.0)
+            kept, at = (plane.all_u, (step + 1) * size) if ends else (plane.all_d2, step * size)
+            _finish_half(plane, k, plane.u if ends else plane.d2, 1.0 if ends else 0.0, kept, at)

@@ -35,7 +35,7 @@ def solve_grid(points: np.ndarray, nx: int, ny: int, plan: np.ndarray, gradient:
         solve(grid, plan)
         for lane in range(QUAD):
             i, j = reading.first[:, start + lane]
-            near[:, :, start + lane] = grid.u[-1, i : i + STENCIL, j : j + STENCIL, lane]
+            near[:, :, start + lane] = grid.u[i : i + STENCIL, j : j + STENCIL, lane]
         if gradient:
             _differentiate(grid, back, plan, reading, block, parts)
     results = np.zeros((7 if gradient else 1, points.shape[1]))
@@ -88,7 +88,7 @@ def _fill(grid: Plane, made: Coefficients, block: slice) -> None:
     for to, values in zip((grid.x_lo, grid.x_up, grid.x_mix, grid.source, grid.f, grid.y_lo, grid.y_up), made.arrays(), strict=True):
         to[:] = values[:, block]
     grid.y_mix[:] = made.y_mix[:, None]
-    grid.u[0] = 0.0
+    grid.u[:] = 0.0
 
 
 def _differentiate(grid: Plane, back: Bars, plan: np.ndarray, reading: Reading, block: slice, parts: np.ndarray) -> None:
