@@ -35,8 +35,8 @@ class Plane(NamedTuple):
 
     The caller fills x_lo, x_up (L), x_mix (p), source (g) [nx, QUAD], f, y_lo, y_up (N), y_mix (q) [ny, QUAD] and u (at t = 0). lo and up are the
     weights of (left neighbour - here) and (right neighbour - here); p q multiplies the corners' difference. The first and last row of u and of the x
-    arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. Where an adjoint follows, all_u [steps + 1, nx, ny, QUAD] and all_d2
-    [steps, nx, ny, QUAD] keep every step; else both are empty.
+    arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. Where an adjoint follows, kept [2 steps, nx, ny, QUAD] holds each
+    step's d2 and e2, a damping step's d2 as its e2; else it is empty.
     """
 
     x_lo: np.ndarray
@@ -54,8 +54,7 @@ class Plane(NamedTuple):
     pivot: np.ndarray
     y_lu: np.ndarray
     rows: np.ndarray
-    all_u: np.ndarray
-    all_d2: np.ndarray
+    kept: np.ndarray
 
 
 def plane(nx: int, ny: int, steps: int = 0) -> Plane:
@@ -63,8 +62,7 @@ def plane(nx: int, ny: int, steps: int = 0) -> Plane:
     x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
     f, y_lo, y_up, y_mix = (quads(ny) for _ in range(4))
     u, d2, rate, half, pivot = (quads(nx, ny) for _ in range(5))
-    kept = quads(steps + 1 if steps else 0, nx, ny), quads(steps, nx, ny)
-    return Plane(x_lo, x_up, x_mix, source, f, y_lo, y_up, y_mix, u, d2, rate, half, pivot, quads(3, ny), quads(5, ny), *kept)
+    return Plane(x_lo, x_up, x_mix, source, f, y_lo, y_up, y_mix, u, d2, rate, half, pivot, quads(3, ny), quads(5, ny), quads(2 * steps, nx, ny))
 
 
 @part
@@ -159,8 +157,8 @@ def _substitute(plane, i, k):  # type: ignore[no-untyped-def]
 
 
 @part
-def _along_four(plane, at, out, add):  # type: ignore[no-untyped-def]
-    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u where `add` is 1, into `out`."""
+def _along_four(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def]
+    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u where `add` is 1, into `out`, and where `keep` y into entry `kept`."""
     ny, half, lu, rows, u = plane.f.shape[0], plane.half, plane.y_lu, plane.rows, plane.u
     a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
     for j in range(ny):
@@ -174,6 +172,7 @@ def _along_four(plane, at, out, add):  # type: ignore[no-untyped-def]
         store(rows, 2 * ny + j, c)
         store(rows, 3 * ny + j, d)
     a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+    to = kept * plane.x_lo.shape[0] * ny + at
     for j in range(ny - 1, -1, -1):
         up = load(lu, 2 * ny + j)
         a = fma(up, a, load(rows, j))
@@ -184,10 +183,15 @@ def _along_four(plane, at, out, add):  # type: ignore[no-untyped-def]
         store(out, at + ny + j, fma(add, load(u, at + ny + j), b))
         store(out, at + 2 * ny + j, fma(add, load(u, at + 2 * ny + j), c))
         store(out, at + 3 * ny + j, fma(add, load(u, at + 3 * ny + j), d))
+        if keep:
+            stream(plane.kept, to + j, a)
+            stream(plane.kept, to + ny + j, b)
+            stream(plane.kept, to + 2 * ny + j, c)
+            stream(plane.kept, to + 3 * ny + j, d)
 
 
 @part
-def _along_one(plane, at, out, add):  # type: ignore[no-untyped-def]
+def _along_one(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def]
     """`_along_four` for one x row."""
     ny, half, lu, rows = plane.f.shape[0], plane.half, plane.y_lu, plane.rows
     a = broadcast(0.0)
@@ -195,43 +199,33 @@ def _along_one(plane, at, out, add):  # type: ignore[no-untyped-def]
         a = fma(load(lu, ny + j), a, load(lu, j) * load(half, at + j))
         store(rows, j, a)
     a = broadcast(0.0)
+    to = kept * plane.x_lo.shape[0] * ny + at
     for j in range(ny - 1, -1, -1):
         a = fma(load(lu, 2 * ny + j), a, load(rows, j))
         store(out, at + j, fma(add, load(plane.u, at + j), a))
+        if keep:
+            stream(plane.kept, to + j, a)
 
 
 @part
-def _keep(array, at, field, first, last):  # type: ignore[no-untyped-def]
-    """Nodes `first` to `last` of a field, for an adjoint, into the array from row `at` + first on."""
-    for row in range(first, last):
-        stream(array, at + row, load(field, row))
-
-
-@part
-def _finish_half(plane, k, out, add, kept, at):  # type: ignore[no-untyped-def]
-    """Substitution along x, and the solution along y into `out` and, where it is to be kept, into `kept` from row `at` on."""
-    nx, ny, keep = plane.x_lo.shape[0], plane.f.shape[0], kept.shape[0] > 0
+def _finish_half(plane, k, out, add, kept):  # type: ignore[no-untyped-def]
+    """Substitution along x, and the solution along y, into `out` as `_along_four` does it."""
+    nx, ny, keep = plane.x_lo.shape[0], plane.f.shape[0], plane.kept.shape[0] > 0
     i = nx - 2
     while i >= 4:
         for row in range(i, i - 4, -1):
             _substitute(plane, row, k)
-        _along_four(plane, (i - 3) * ny, out, add)
-        if keep:
-            _keep(kept, at, out, (i - 3) * ny, (i + 1) * ny)
+        _along_four(plane, (i - 3) * ny, out, add, keep, kept)
         i -= 4
     for row in range(i, 0, -1):
         _substitute(plane, row, k)
-        _along_one(plane, row * ny, out, add)
-    if keep:
-        _keep(kept, at, out, 0, (i + 1) * ny)
+        _along_one(plane, row * ny, out, add, keep, kept)
 
 
 @kernel
 def solve(plane, plan):  # type: ignore[no-untyped-def]
-    """Carries u through the plan [steps, 3]; where an adjoint follows, entry n of all_u and all_d2 is what step n began with and its d2."""
-    size, factored = plane.x_lo.shape[0] * plane.f.shape[0], -1.0
-    if plane.all_u.shape[0] > 0:
-        _keep(plane.all_u, 0, plane.u, 0, size)
+    """Carries u through the plan [steps, 3]."""
+    factored, damped = -1.0, False
     for step in range(plan.shape[0]):
         dt, k, damped = plan[step, 0], plan[step, 1], plan[step, 2] > 0.0
         if k != factored:
@@ -243,5 +237,4 @@ def solve(plane, plan):  # type: ignore[no-untyped-def]
             else:
                 _second_half(plane, dt, k)
             ends = damped or half == 1
-            kept, at = (plane.all_u, (step + 1) * size) if ends else (plane.all_d2, step * size)
-            _finish_half(plane, k, plane.u if ends else plane.d2, 1.0 if ends else 0.0, kept, at)
+            _finish_half(plane, k, plane.u if ends else plane.d2, 1.0 if ends else 0.0, 2 * step + (1 if ends else 0))

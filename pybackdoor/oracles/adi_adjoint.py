@@ -5,7 +5,8 @@ With w' the derivative in the outcome of a step, and T the transpose of an inver
     p = (1 - k A2)^T w',   r2 = (1 - k A1)^T p,   q = (1 - k A2)^T (dt / 2 A0' r2),   s = (1 - k A1)^T q,   w = w' + dt A' (r2 + s),
 
 and the coefficients receive the products of r2 + s with dt u, of r2 with dt / 2 d2 (through A0) and k e1, of s with k d1 (through A1), and of p
-with k e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 - k A2) e2 and d1 = (1 - k A2) d2, so u and d2 are all that is kept.
+with k e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 - k A2) e2 and d1 = (1 - k A2) d2, so d2 and e2 are all
+that is kept.
 A damping step is q = (1 - k A2)^T w' and what follows it, with r2 = 0.
 
 Four passes over the plane: w' to p and on along x (upwards in x); to r2 (downwards); the like with q (upwards); to s, with all that r2 and s give
@@ -52,7 +53,7 @@ def bars(nx: int, ny: int) -> Bars:
 
 
 @part
-def _take(plane, bars, i, old, new):  # type: ignore[no-untyped-def]
+def _take(plane, bars, i, kept):  # type: ignore[no-untyped-def]
     """The first sweep of (1 - k A2)^T on u_bar in the x rows i and i + 1, into rows 0 and 1."""
     ny, lu, rows = plane.f.shape[0], plane.y_lu, bars.rows
     a, b, up, ahead = broadcast(0.0), broadcast(0.0), broadcast(0.0), (i + 2) * ny
@@ -62,12 +63,11 @@ def _take(plane, bars, i, old, new):  # type: ignore[no-untyped-def]
         store(rows, j, a)
         store(rows, ny + j, b)
         up = load(lu, 2 * ny + j)
-        fetch(plane.all_u, old + ahead + 2 * j)
-        fetch(plane.all_u, new + ahead + 2 * j)
+        fetch(plane.kept, kept + ahead + 2 * j)
 
 
 @part
-def _take_mixed(plane, bars, i, dt, old):  # type: ignore[no-untyped-def]
+def _take_mixed(plane, bars, i, dt, kept):  # type: ignore[no-untyped-def]
     """The same on dt / 2 A0' r2; 0 in the last x row."""
     nx, ny, lu, rows, r2 = plane.x_lo.shape[0], plane.f.shape[0], plane.y_lu, bars.rows, bars.r2
     more, ahead = i + 1 < nx - 1, (i + 2) * ny
@@ -88,31 +88,24 @@ def _take_mixed(plane, bars, i, dt, old):  # type: ignore[no-untyped-def]
         store(rows, j, a)
         store(rows, ny + j, b)
         up = load(lu, 2 * ny + j)
-        fetch(plane.all_d2, old + ahead + 2 * j)
+        fetch(plane.kept, kept + ahead + 2 * j)
         a_before, a_here, b_before, b_here = a_here, a_after, b_here, b_after
 
 
 @part
-def _change(newer, older, at, whether):  # type: ignore[no-untyped-def]
-    return load(newer, at[0]) - load(older, at[1]) if whether else load(newer, at[0])
+def _back_along_y(plane, bars, i, k, kept, undo):  # type: ignore[no-untyped-def]
+    """The second sweep on rows 0 and 1, and on along x into `half`; and their products with the y differences of what was kept.
 
-
-@part
-def _back_along_y(plane, bars, i, k, newer, new, older, old, change):  # type: ignore[no-untyped-def]
-    """The second sweep on rows 0 and 1, and on along x into `half`; and the y differences of what was kept, weighted, into `left` and `right`.
-
-    What was kept is in `newer` from row `new`, less that in `older` from row `old` where `change`; scaled by k it is what y_lo and y_up receive.
+    What was kept begins at row `kept`; where `undo` it is taken from u. `left` and `right` times k are what y_lo and y_up receive.
     """
-    ny, lu, rows, half, pivot = plane.f.shape[0], plane.y_lu, bars.rows, plane.half, plane.pivot
+    ny, lu, rows, half, pivot, u = plane.f.shape[0], plane.y_lu, bars.rows, plane.half, plane.pivot, plane.u
     at, above, below = i * ny, (i + 1) * ny, (i - 1) * ny
     a_up, b_up = k * load(plane.x_up, i - 1), k * load(plane.x_up, i)
     a, b, lo = broadcast(0.0), broadcast(0.0), broadcast(0.0)
     a_right, b_right = broadcast(0.0), broadcast(0.0)
-    a_here = _change(newer, older, (new + above - 1, old + above - 1), change)
-    b_here = _change(newer, older, (new + above + ny - 1, old + above + ny - 1), change)
+    a_here, b_here = load(plane.kept, kept + above - 1), load(plane.kept, kept + above + ny - 1)
     for j in range(ny - 1, -1, -1):
-        a_before = _change(newer, older, (new + at + j - 1, old + at + j - 1), change)
-        b_before = _change(newer, older, (new + above + j - 1, old + above + j - 1), change)
+        a_before, b_before = load(plane.kept, kept + at + j - 1), load(plane.kept, kept + above + j - 1)
         inverse, f = load(lu, j), load(plane.f, j)
         a, b = fma(lo, a, load(rows, j)), fma(lo, b, load(rows, ny + j))
         a_p, b_p = inverse * a, inverse * b
@@ -122,6 +115,9 @@ def _back_along_y(plane, bars, i, k, newer, new, older, old, change):  # type: i
         first = fma(load(pivot, below + j) * (a_up * f), load(half, below + j), a_p)
         store(half, at + j, first)
         store(half, above + j, fma(load(pivot, at + j) * (b_up * f), first, b_p))
+        if undo:
+            store(u, at + j, load(u, at + j) - a_here)
+            store(u, above + j, load(u, above + j) - b_here)
         a_here, b_here, a_right, b_right, lo = a_before, b_before, a_left, b_left, load(lu, ny + j)
 
 
@@ -154,7 +150,7 @@ def _add_y(plane, bars, k):  # type: ignore[no-untyped-def]
 
 @kernel
 def solve_adjoint(plane, bars, plan):  # type: ignore[no-untyped-def]
-    """Carries u_bar back through the plan; takes what `adi.solve` left in a plane that keeps every step."""
+    """Carries u_bar back through the plan, and u with it; takes what `adi.solve` left in a plane that keeps every step."""
     nx, ny = plane.x_lo.shape[0], plane.f.shape[0]
     size, factored = nx * ny, -1.0
     for array in (bars.x_lo, bars.x_up, bars.x_mix, bars.source):
@@ -170,18 +166,17 @@ def solve_adjoint(plane, bars, plan):  # type: ignore[no-untyped-def]
             factor(plane, k)
             scale_y(plane, bars, k)
             factored = k
-        old, new = step * size, (step + 1) * size
+        second = (2 * step + 1) * size
+        first = second if damped else second - size
         for i in range(1, nx - 1, 2):
-            _take(plane, bars, i, old, new)
-            _back_along_y(plane, bars, i, k, plane.all_u, new, plane.all_u, old, True)
+            _take(plane, bars, i, second)
+            _back_along_y(plane, bars, i, k, second, True)
         if damped:
             _clear(bars.r2, 0, size)
-            for j in range(size):
-                store(plane.all_d2, old + j, load(plane.all_u, new + j) - load(plane.all_u, old + j))
         else:
             _back_along_x(plane, bars.r2, k)
             for i in range(1, nx - 1, 2):
-                _take_mixed(plane, bars, i, dt, old)
-                _back_along_y(plane, bars, i, k, plane.all_d2, old, plane.all_d2, old, False)
-        collect(plane, bars, old, dt, k)
+                _take_mixed(plane, bars, i, dt, first)
+                _back_along_y(plane, bars, i, k, first, False)
+        collect(plane, bars, first, second, dt, k)
         _add_y(plane, bars, k)

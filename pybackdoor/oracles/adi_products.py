@@ -12,10 +12,10 @@ lie. Numbers of the last two or three x rows are in `rows`.
 from __future__ import annotations
 
 from pybackdoor.oracles.compiled import part
-from pybackdoor.oracles.quads import broadcast, fetch, fma, load, store
+from pybackdoor.oracles.quads import broadcast, fetch, fma, fnma, load, store
 
-S, M, CROSS, FIRST, SECOND, Y_LO, Y_UP, Y_HERE, Y_MIX = 2, 4, 7, 10, 12, 14, 15, 16, 17  # first row of each in `rows`; 0 and 1 are for the passes before
-ROWS = 18
+S, M, CROSS, D, E, Y_LO, Y_UP, Y_HERE, Y_MIX, Y_ONE = 2, 4, 7, 10, 12, 14, 15, 16, 17, 18  # first row of each in `rows`; 0 and 1 are for the passes before
+ROWS = 19
 
 
 @part
@@ -28,67 +28,64 @@ def scale_y(plane, bars, k):  # type: ignore[no-untyped-def]
         store(rows, Y_LO * width + 1 + j, lo)
         store(rows, Y_UP * width + 1 + j, up)
         store(rows, Y_HERE * width + 1 + j, 0.0 - lo - up)
+        store(rows, Y_ONE * width + 1 + j, 1.0 + lo + up)
         store(rows, Y_MIX * width + 1 + j, load(plane.y_mix, j))
 
 
 @part
-def _along_x(plane, bars, i, old, t, k):  # type: ignore[no-untyped-def]
+def _along_x(plane, bars, i, first, second, t, k):  # type: ignore[no-untyped-def]
     """Row i of s, m, t u + d1 and t u + e1, and what they give to x_lo[i + 1], x_up[i] and source[i]."""
-    ny, rows, all_u, all_d2, r2 = plane.f.shape[0], bars.rows, plane.all_u, plane.all_d2, bars.r2
-    width, size, at, of = ny + 2, plane.x_lo.shape[0] * plane.f.shape[0], i * ny, old + i * ny
-    this, next_ = i % 2 * width + 1, (i + 1) % 2 * width + 1
-    s_row, s_next, m_row = S * width + this, S * width + next_, (M + i % 3) * width + 1
-    first, first_next, second, second_next = FIRST * width + this, FIRST * width + next_, SECOND * width + this, SECOND * width + next_
-    y_lo, y_up, new = Y_LO * width + 1, Y_UP * width + 1, of + size
-    k_lo, twice = k * load(plane.x_lo, i + 1), broadcast(t)
+    ny, rows, kept, r2 = plane.f.shape[0], bars.rows, plane.kept, bars.r2
+    width, at, d_at, e_at = ny + 2, i * ny, first + i * ny, second + i * ny
+    this, beyond = i % 2 * width + 1, (i + 1) % 2 * width + 1
+    s_row, s_beyond, m_row = S * width + this, S * width + beyond, (M + i % 3) * width + 1
+    d_row, d_beyond, e_row, e_beyond = D * width + this, D * width + beyond, E * width + this, E * width + beyond
+    y_lo, y_up, y_one = Y_LO * width + 1, Y_UP * width + 1, Y_ONE * width + 1
+    k_lo = k * load(plane.x_lo, i + 1)
     up, down, source = broadcast(0.0), broadcast(0.0), broadcast(0.0)
-    d, d_left, e, e_left = load(all_d2, of), broadcast(0.0), load(all_u, new) - load(all_u, of), broadcast(0.0)
     for j in range(ny):
-        f, s_after, r = load(plane.f, j), load(rows, s_next + j), load(r2, at + j)
+        f, s_after, r = load(plane.f, j), load(rows, s_beyond + j), load(r2, at + j)
         s = load(plane.pivot, at + j) * fma(k_lo * f, s_after, load(plane.half, at + j))
-        m = twice * (r + s)
+        m = t * (r + s)
         store(rows, s_row + j, s)
         store(rows, m_row + j, m)
         source = fma(f, m, source)
-        d_after, e_after, u = load(all_d2, of + j + 1), load(all_u, new + j + 1) - load(all_u, of + j + 1), load(all_u, of + j)
-        d_right, e_right, lo, right = d_after - d, e_after - e, load(rows, y_lo + j), load(rows, y_up + j)
-        w1 = fma(twice, u, d) + (lo * d_left - right * d_right)
-        w2 = fma(twice, u, e) + (lo * e_left - right * e_right)
-        store(rows, first + j, w1)
-        store(rows, second + j, w2)
-        g1, g2 = f * (load(rows, first_next + j) - w1), f * (load(rows, second_next + j) - w2)
-        up = fma(s, g1, fma(r, g2, up))
-        down = fma(s_after, g1, fma(load(r2, at + ny + j), g2, down))
-        d, d_left, e, e_left = d_after, d_right, e_after, e_right
-        fetch(all_d2, of - 2 * ny + j)
-        fetch(all_u, new - 2 * ny + j)
+        lo, right, one, base = load(rows, y_lo + j), load(rows, y_up + j), load(rows, y_one + j), t * load(plane.u, at + j)
+        d = fnma(right, load(kept, d_at + j + 1), fnma(lo, load(kept, d_at + j - 1), fma(one, load(kept, d_at + j), base)))
+        e = fnma(right, load(kept, e_at + j + 1), fnma(lo, load(kept, e_at + j - 1), fma(one, load(kept, e_at + j), base)))
+        d_step, e_step = f * (load(rows, d_beyond + j) - d), f * (load(rows, e_beyond + j) - e)
+        store(rows, d_row + j, d)
+        store(rows, e_row + j, e)
+        up = fma(s, d_step, fma(r, e_step, up))
+        down = fma(s_after, d_step, fma(load(r2, at + ny + j), e_step, down))
+        fetch(kept, d_at - 2 * ny + j)
+        fetch(kept, e_at - 2 * ny + j)
     store(bars.x_up, i, fma(k, up, load(bars.x_up, i)))
     store(bars.x_lo, i + 1, fma(0.0 - k, down, load(bars.x_lo, i + 1)))
     store(bars.source, i, fma(k, source, load(bars.source, i)))
 
 
 @part
-def _along_y(plane, bars, i, old, t, k):  # type: ignore[no-untyped-def]
+def _along_y(plane, bars, i, first, t, k):  # type: ignore[no-untyped-def]
     """M of row i transposed along y, and what it gives to x_mix[i] and to y_lo and y_up."""
-    ny, rows, all_u, all_d2, r2 = plane.f.shape[0], bars.rows, plane.all_u, plane.all_d2, bars.r2
-    width, at, of = ny + 2, i * ny, old + i * ny
-    m_row, cross_row, mix_row, below, above = (M + i % 3) * width + 1, (CROSS + i % 3) * width + 1, Y_MIX * width + 1, of - min(i, 1) * ny, of + ny
+    ny, rows, u, kept, r2 = plane.f.shape[0], bars.rows, plane.u, plane.kept, bars.r2
+    width, at, d_at, before = ny + 2, i * ny, first + i * ny, min(i, 1) * ny
+    m_row, cross_row, mix_row = (M + i % 3) * width + 1, (CROSS + i % 3) * width + 1, Y_MIX * width + 1
     u_above, u_below, d_above, d_below = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
     m_before, m_here, r_before, r_here = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)  # y_mix is 0 at the ends
-    here, left = load(all_u, of), broadcast(0.0)
+    here, left = load(u, at), broadcast(0.0)
     for j in range(ny):
         mix, m = load(rows, mix_row + j + 1), load(rows, m_row + j)
         m_after, r_after = mix * load(rows, m_row + j + 1), mix * load(r2, at + j + 1)
         cross, r_cross = m_before - m_after, r_before - r_after
         store(rows, cross_row + j, cross)
-        u_above, u_below = fma(cross, load(all_u, above + j), u_above), fma(cross, load(all_u, below + j), u_below)
-        d_above, d_below = fma(r_cross, load(all_d2, above + j), d_above), fma(r_cross, load(all_d2, below + j), d_below)
-        after = load(all_u, of + j + 1)
+        u_above, u_below = fma(cross, load(u, at + ny + j), u_above), fma(cross, load(u, at - before + j), u_below)
+        d_above, d_below = fma(r_cross, load(kept, d_at + ny + j), d_above), fma(r_cross, load(kept, d_at - before + j), d_below)
+        after = load(u, at + j + 1)
         right = after - here
         store(bars.left, j, fma(m, left, load(bars.left, j)))
         store(bars.right, j, fma(m, right, load(bars.right, j)))
         m_before, m_here, r_before, r_here, here, left = m_here, m_after, r_here, r_after, after, right
-        fetch(all_u, of - 2 * ny + j)
     mixed = fma(0.5 * t, d_above - d_below, u_above - u_below)
     store(bars.x_mix, i, fma(k, mixed, load(bars.x_mix, i)))
 
@@ -111,16 +108,16 @@ def _carry_back(plane, bars, i, k):  # type: ignore[no-untyped-def]
 
 
 @part
-def collect(plane, bars, old, dt, k):  # type: ignore[no-untyped-def]
-    """All x rows; what was kept begins at row `old`."""
+def collect(plane, bars, first, second, dt, k):  # type: ignore[no-untyped-def]
+    """All x rows; d2 begins at row `first` of what was kept, e2 at row `second`."""
     nx, ny, rows = plane.x_lo.shape[0], plane.f.shape[0], bars.rows
     last = nx - 1
     width, t = ny + 2, dt / k
-    for row in (S + last % 2, M + last % 3, CROSS + last % 3, FIRST + last % 2, SECOND + last % 2):
+    for row in (S + last % 2, M + last % 3, CROSS + last % 3, D + last % 2, E + last % 2):
         for j in range(ny):
             store(rows, row * width + 1 + j, broadcast(0.0))
     for i in range(nx - 2, -1, -1):
-        _along_x(plane, bars, i, old, t, k)
-        _along_y(plane, bars, i, old, t, k)
+        _along_x(plane, bars, i, first, second, t, k)
+        _along_y(plane, bars, i, first, t, k)
         if i < nx - 2:
             _carry_back(plane, bars, i + 1, k)

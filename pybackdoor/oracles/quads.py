@@ -36,10 +36,10 @@ class _QuadModel(models.PrimitiveModel):
 
 
 def quads(*shape: int) -> np.ndarray:
-    """Zeros [*shape, QUAD] that begin on a cache line, so that no row lies across two."""
+    """Zeros [*shape, QUAD] that begin on a cache line, so that no row lies across two, with a row of zeros to be read before and behind them."""
     count = int(np.prod(shape)) * QUAD
-    memory = np.zeros(count + 8)
-    first = -memory.ctypes.data // 8 % 8
+    memory = np.zeros(count + 16 + QUAD)
+    first = 8 + -memory.ctypes.data // 8 % 8
     return memory[first : first + count].reshape(*shape, QUAD)
 
 
@@ -113,6 +113,18 @@ def fma(typing_context, x, y, z):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
         function = get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{QUAD}f64")
         return builder.call(function, [_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True)])
+
+    return QUAD_TYPE(x, y, z), generate
+
+
+@intrinsic
+def fnma(typing_context, x, y, z):  # type: ignore[no-untyped-def]
+    """Z less the product x y, rounded once; as `fma`."""
+
+    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        function = get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fma.v{QUAD}f64")
+        x_value, y_value, z_value = (_as_vector(context, builder, kind, value) for kind, value in zip(signature.args, values, strict=True))
+        return builder.call(function, [builder.fneg(x_value), y_value, z_value])
 
     return QUAD_TYPE(x, y, z), generate
 
