@@ -36,7 +36,8 @@ GRIDS = ("fast", "standard", "high", "equal")
 
 def ours(name: str) -> HestonADIPut:
     made = HestonADIPut(name if name != "equal" else "standard")
-    made.grid = (101, 51, 25) if name == "equal" else made.grid
+    if name == "equal":
+        made.use_grid(101, 51, 25)
     return made
 
 

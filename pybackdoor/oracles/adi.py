@@ -225,7 +225,9 @@ def _finish_half(plane, k, out, add, kept):  # type: ignore[no-untyped-def]
 @kernel
 def solve(plane, plan):  # type: ignore[no-untyped-def]
     """Carries u through the plan [steps, 3]."""
-    factored, damped = -1.0, False
+    ny, size, factored, damped = plane.f.shape[0], plane.x_lo.shape[0] * plane.f.shape[0], -1.0, False
+    for row in range(size - ny, size):  # an adjoint leaves numbers there
+        store(plane.half, row, broadcast(0.0))
     for step in range(plan.shape[0]):
         dt, k, damped = plan[step, 0], plan[step, 1], plan[step, 2] > 0.0
         if k != factored:

@@ -17,7 +17,7 @@ from pybackdoor.oracles.batched import BatchedOracle, correlation, nonnegative, 
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.families import TWO_DIMENSIONS
 from pybackdoor.oracles.heston import DOMAIN
-from pybackdoor.oracles.heston_grid import solve_grid
+from pybackdoor.oracles.heston_grid import Memory, solve_grid
 from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.quads import QUAD
 from pybackdoor.records.evaluation import EvaluationStatus
@@ -60,19 +60,23 @@ class HestonADI(Levelled, BatchedOracle):
 
     def _use(self, level: str) -> None:
         super()._use(level)
-        self.grid = LEVELS[level]
+        self.use_grid(*LEVELS[level])
+
+    def use_grid(self, nx: int, ny: int, steps: int) -> None:
+        """Nodes of price and variance (odd numbers) and time steps in each of four groups (an even number), by hand; half of all in the second grid."""
+        self.grid = nx, ny, steps
+        self.fine = Memory(nx, ny, graded(steps, _GROUPS, damped=_DAMPED))
+        self.coarse = Memory((nx + 1) // 2, (ny + 1) // 2, graded(steps // 2, _GROUPS, damped=_DAMPED))
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         count = len(points)
         padded = points.T[:, np.minimum(np.arange(-(-count // QUAD) * QUAD), count - 1)]  # the last point again, to fill its block
         columns, results = scaled(padded), np.empty((7 if gradient else 1, padded.shape[1]))
-        nx, ny, steps = self.grid
-        plan, coarse = (graded(steps // part, _GROUPS, damped=_DAMPED) for part in (1, 2))
 
         def work(start: int, stop: int) -> None:
             own = np.ascontiguousarray(columns[:, start:stop])
-            fine = solve_grid(own, nx, ny, plan, gradient)
-            results[:, start:stop] = fine + (fine - solve_grid(own, (nx + 1) // 2, (ny + 1) // 2, coarse, gradient)) / 3.0
+            fine = solve_grid(own, self.fine, gradient)
+            results[:, start:stop] = fine + (fine - solve_grid(own, self.coarse, gradient)) / 3.0
 
         in_chunks(work, padded.shape[1], self.chunk)
         prices = _prices(padded, columns[0], results, self.sign)[:, :count]

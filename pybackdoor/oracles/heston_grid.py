@@ -11,6 +11,8 @@ money, and its derivatives in the six).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +25,40 @@ from pybackdoor.oracles.quads import QUAD
 STENCIL = 6
 
 
-def solve_grid(points: np.ndarray, nx: int, ny: int, plan: np.ndarray, gradient: bool) -> np.ndarray:
+class Memory:
+    """What `solve_grid` works in, for one grid and plan, kept for the next call: the system takes longer to hand out pages than a sweep to fill them.
+
+    Each thread that solves at the same time takes one of its own. Copies made by pickling begin empty.
+    """
+
+    def __init__(self, nx: int, ny: int, plan: np.ndarray) -> None:
+        self.nx, self.ny, self.plan = nx, ny, plan
+        self._free: dict[bool, list[tuple[Plane, Bars]]] = {False: [], True: []}
+
+    def __reduce__(self) -> tuple[type[Memory], tuple[int, int, np.ndarray]]:
+        return Memory, (self.nx, self.ny, self.plan)
+
+    @contextmanager
+    def lent(self, gradient: bool) -> Iterator[tuple[Plane, Bars]]:
+        """A plane, which keeps every step with `gradient`, and bars; back when the block ends."""
+        try:
+            pair = self._free[gradient].pop()
+        except IndexError:
+            pair = plane(self.nx, self.ny, len(self.plan) if gradient else 0), bars(self.nx, self.ny)
+        yield pair
+        self._free[gradient].append(pair)
+
+
+def solve_grid(points: np.ndarray, memory: Memory, gradient: bool) -> np.ndarray:
     """Points [6, n] -> results [7, n] (value and gradient) or [1, n] (value), n a multiple of QUAD."""
+    with memory.lent(gradient) as (grid, back):
+        return _solve(points, memory, grid, back, gradient)
+
+
+def _solve(points: np.ndarray, memory: Memory, grid: Plane, back: Bars, gradient: bool) -> np.ndarray:
+    nx, ny, plan = memory.nx, memory.ny, memory.plan
     made = coefficients(points, nx, ny)
     reading = _reading(points, made)
-    grid, back = plane(nx, ny, len(plan) if gradient else 0), bars(nx, ny)
     near, parts = np.empty((STENCIL, STENCIL, points.shape[1])), np.zeros((6, max(nx, ny), points.shape[1]))
     for start in range(0, points.shape[1], QUAD):
         block = slice(start, start + QUAD)

@@ -15,7 +15,7 @@ from pybackdoor.oracles import oracle
 from pybackdoor.oracles.adi_plan import graded
 from pybackdoor.oracles.heston import DOMAIN, HestonCall, HestonPut
 from pybackdoor.oracles.heston_adi import LEVELS, HestonADICall, HestonADIPut, scaled
-from pybackdoor.oracles.heston_grid import solve_grid
+from pybackdoor.oracles.heston_grid import Memory, solve_grid
 
 FANG_OOSTERLEE = [100.0, 100.0, 0.0175, 1.5768, 0.0398, 0.5751, -0.5711, 1.0, 0.0, 0.0]
 
@@ -78,7 +78,7 @@ def test_second_order_and_fourth_by_extrapolation() -> None:
     _, strike, *_, maturity, rate, dividend = points.numpy().T
     paid = strike * np.exp(-rate * maturity)
     carried = np.where(columns[0] > 0, points[:, 0].numpy() * np.exp(-dividend * maturity) - paid, 0.0)
-    grids = [paid * solve_grid(columns, 24 * n + 1, 12 * n + 1, graded(6 * n, 4, damped=2), False)[0] + carried for n in (1, 2, 4, 8)]
+    grids = [paid * solve_grid(columns, Memory(24 * n + 1, 12 * n + 1, graded(6 * n, 4, damped=2)), False)[0] + carried for n in (1, 2, 4, 8)]
     single = [np.median(np.abs(grid - exact)) for grid in grids]
     combined = [np.median(np.abs(fine + (fine - coarse) / 3 - exact)) for coarse, fine in pairwise(grids)]
     assert np.log2(single[1] / single[3]) / 2 == pytest.approx(2, abs=0.2)
