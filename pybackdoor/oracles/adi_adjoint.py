@@ -20,9 +20,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pybackdoor.oracles.adi import factor
-from pybackdoor.oracles.adi_products import ROWS, collect, scale_y
+from pybackdoor.oracles.adi_products import ROWS, Y_MIX, collect, scale_y
 from pybackdoor.oracles.compiled import kernel, part
-from pybackdoor.oracles.quads import broadcast, fetch, fma, load, quads, store
+from pybackdoor.oracles.quads import broadcast, fetch, fma, fnma, load, quads, store
 
 
 class Bars(NamedTuple):
@@ -75,14 +75,12 @@ def _take_mixed(plane, bars, i, dt, kept):  # type: ignore[no-untyped-def]
     a_lo, a_up = 0.5 * dt * load(plane.x_mix, i - 1), 0.5 * dt * load(plane.x_mix, i + 1)
     b_lo, b_up = 0.5 * dt * load(plane.x_mix, i if more else 0), 0.5 * dt * load(plane.x_mix, far)
     a, b, up, a_before, b_before = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-    y_mix = load(plane.y_mix, 0)
-    a_here = y_mix * fma(a_lo, load(r2, (i - 1) * ny), 0.0 - a_up * load(r2, (i + 1) * ny))
-    b_here = y_mix * fma(b_lo, load(r2, i * ny), 0.0 - b_up * load(r2, far * ny))
+    a_here, b_here, mix = broadcast(0.0), broadcast(0.0), Y_MIX * (ny + 2) + 2  # y_mix is 0 at both ends, and `rows` has a 0 beyond
+    a_first, a_last, b_first, b_last = (i - 1) * ny + 1, (i + 1) * ny + 1, i * ny + 1, far * ny + 1
     for j in range(ny):
-        following = min(j + 1, ny - 1)  # past the last node the neighbour's number is 0, as it is at the last
-        y_mix = load(plane.y_mix, following)
-        a_after = y_mix * fma(a_lo, load(r2, (i - 1) * ny + following), 0.0 - a_up * load(r2, (i + 1) * ny + following))
-        b_after = y_mix * fma(b_lo, load(r2, i * ny + following), 0.0 - b_up * load(r2, far * ny + following))
+        y_mix = load(rows, mix + j)
+        a_after = y_mix * fnma(a_up, load(r2, a_last + j), a_lo * load(r2, a_first + j))
+        b_after = y_mix * fnma(b_up, load(r2, b_last + j), b_lo * load(r2, b_first + j))
         a = fma(up, a, a_before - a_after)
         b = fma(up, b, b_before - b_after)
         store(rows, j, a)
