@@ -6,8 +6,7 @@ With w' the derivative in the outcome of a step, and T the transpose of an inver
 
 and the coefficients receive the products of r2 + s with dt u, of r2 with dt / 2 d2 (through A0) and k e1, of s with k d1 (through A1), and of p
 with k e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 - k A2) e2 and d1 = (1 - k A2) d2, so d2 and e2 are all
-that is kept.
-A damping step is q = (1 - k A2)^T w' and what follows it, with r2 = 0.
+that is kept. A damping step is q = (1 - k A2)^T w' and what follows it, with r2 = 0.
 
 Four passes over the plane: w' to p and on along x (upwards in x); to r2 (downwards); the like with q (upwards); to s, with all that r2 and s give
 (downwards, adi_products.py). Cost: about 70 multiply-adds a node and step, and reading what was kept.
@@ -49,7 +48,8 @@ class Bars(NamedTuple):
 def bars(nx: int, ny: int) -> Bars:
     """Memory for the adjoint of one block."""
     x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
-    return Bars(quads(nx, ny), x_lo, x_up, x_mix, source, *(quads(ny) for _ in range(2)), quads(nx, ny), *(quads(ny) for _ in range(2)), quads(ROWS, ny + 2))
+    y_lo, y_up, left, right = (quads(ny) for _ in range(4))
+    return Bars(quads(nx, ny), x_lo, x_up, x_mix, source, y_lo, y_up, quads(nx, ny), left, right, quads(ROWS, ny + 2))
 
 
 @part

@@ -14,13 +14,14 @@ from __future__ import annotations
 from pybackdoor.oracles.compiled import part
 from pybackdoor.oracles.quads import broadcast, fetch, fma, fnma, load, store
 
-S, M, CROSS, D, E, Y_LO, Y_UP, Y_HERE, Y_MIX, Y_ONE = 2, 4, 7, 10, 12, 14, 15, 16, 17, 18  # first row of each in `rows`; 0 and 1 are for the passes before
+S, M, CROSS, D, E = 2, 4, 7, 10, 12  # the first row of each in `rows`; 0 and 1 are for the passes before
+Y_LO, Y_UP, Y_HERE, Y_MIX, Y_ONE = 14, 15, 16, 17, 18
 ROWS = 19
 
 
 @part
 def scale_y(plane, bars, k):  # type: ignore[no-untyped-def]
-    """K lo, k up, -k (lo + up) and the weights of mixed differences along y, between zeros."""
+    """K lo, k up, -k (lo + up), its difference from 1, and the weights of mixed differences along y, between zeros."""
     ny, rows = plane.f.shape[0], bars.rows
     width = ny + 2
     for j in range(ny):
@@ -103,7 +104,8 @@ def _carry_back(plane, bars, i, k):  # type: ignore[no-untyped-def]
         m = load(rows, here + j)
         along = fma(lo, load(rows, after + j), fma(up, load(rows, before + j), middle * m))
         across = fma(mix_before, load(rows, before + far + j), fma(mix_after, load(rows, after + far + j), load(bars.u_bar, at + j)))
-        own = fma(load(rows, y_lo + j + 1), load(rows, here + j + 1), fma(load(rows, y_up + j - 1), load(rows, here + j - 1), load(rows, y_here + j) * m))
+        own = fma(load(rows, y_up + j - 1), load(rows, here + j - 1), load(rows, y_here + j) * m)
+        own = fma(load(rows, y_lo + j + 1), load(rows, here + j + 1), own)
         store(bars.u_bar, at + j, fma(load(plane.f, j), along, across + own))
 
 
