@@ -16,7 +16,7 @@ from benchmarks import quantlib_prices as peer
 from benchmarks.oracle_convergence import Curve, curve, curves_of
 from pybackdoor.data import design
 from pybackdoor.oracles import Oracle, heston, oracle, reference_barriers
-from pybackdoor.oracles.american import AmericanPut
+from pybackdoor.oracles.american import LEVELS, AmericanPut
 from pybackdoor.oracles.heston import HestonPut
 
 ROWS = 400
@@ -55,7 +55,7 @@ def _american() -> Curve:
     x[:, 3] = (x[:, 3] * peer.DAYS).round().clamp(min=8) / peer.DAYS
     x[:, 4] = x[:, 4].clamp(min=1e-3)
     truth = peer.american_puts(x, ql.QdFpAmericanEngine.highPrecisionScheme())
-    levels = {"fast": 7, "standard": 10, "high": 16}
+    levels = {level: nodes for level, (_, (nodes, _), *_) in LEVELS.items()}
     return curve(
         "american_put", "value", "points of the boundary", list(levels.values()), [(AmericanPut(level).values(x) - truth).abs() for level in levels]
     )

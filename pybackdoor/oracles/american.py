@@ -18,24 +18,39 @@ from pybackdoor.oracles.compiled import inlined, kernel, scalar
 from pybackdoor.oracles.families import CLOSED
 from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.scalar.american_boundary import (
-    DIVIDEND,
-    EDGE,
+    CHANGE,
+    DEVIATION,
+    DISCOUNT,
+    GROWTH,
+    INVERSE,
+    KAPPA,
     LANES,
-    MATURITY,
+    LIMIT,
+    LOW,
+    MILLS,
+    MONEYNESS,
+    OTHER,
     OUT,
-    RATE,
+    PEAK,
+    RATIO,
+    RHO,
     ROWS,
     SPOT,
-    STRIKE,
     THERE,
-    VOLATILITY,
+    clear_slopes,
+    exponentials,
+    first_boundary,
     interpolate,
-    solve_boundary,
+    newton,
+    node_rows,
+    prolong,
+    spread,
+    square,
 )
-from pybackdoor.oracles.scalar.american_points import premium_point
-from pybackdoor.oracles.scalar.block import cache_lines
+from pybackdoor.oracles.scalar.american_points import arguments, premium_partials, premium_point, premium_terms
+from pybackdoor.oracles.scalar.block import NOT_CONVERGED, NOT_FINITE, OK, cache_lines
 from pybackdoor.oracles.scalar.european import european
-from pybackdoor.oracles.scalar.vmath import exp, log, log_ratio
+from pybackdoor.oracles.scalar.vmath import log, log_ratio, mills_ratio
 
 DOMAIN = Domain(
     ("spot", "strike", "volatility", "maturity", "rate", "dividend"),
@@ -43,10 +58,13 @@ DOMAIN = Domain(
     (200.0, 200.0, 1.0, 5.0, 0.1, 0.1),
     target="price",
 )
-LEVELS = {"fast": (7, 12, 24, 7), "standard": (10, 16, 32, 8), "high": (16, 32, 64, 9)}  # boundary points, their quadrature, the premium's, steps
+# nodes of the boundary and points of their quadrature, few and all; points of the premium's; Newton steps on few nodes and on all
+LEVELS = {"fast": ((4, 8), (8, 12), 24, 6, 2), "standard": ((8, 8), (16, 24), 40, 5, 2), "high": ((8, 8), (24, 40), 64, 5, 2)}
 
-_ACCURACY = {"fast": "median 1e-6, largest 8e-4", "standard": "median 6e-8, largest 1e-4", "high": "median 2e-9, largest 1e-5"}
+_ACCURACY = {"fast": "median 7e-7, largest 4e-4", "standard": "median 8e-9, largest 5e-6", "high": "median 6e-10, largest 3e-6"}
 _SHORTEST = 1e-8  # years; a shorter maturity is the payoff
+_UNSETTLED = 0.05  # the last Newton step changed the boundary by more, relative to its distance from its limit: not converged
+_LONGEST = 8.0  # deviations that rate less dividend moves the spot until nothing but exp(-32) of a put has yet to be exercised or to lose its value
 
 
 def _single_boundary(right: str, row: Row) -> torch.Tensor:
@@ -58,13 +76,16 @@ def _single_boundary(right: str, row: Row) -> torch.Tensor:
 class American(Levelled, BatchedOracle):
     """Price in currency units with all six derivatives, those of the discrete scheme.
 
-    level: "fast", "standard" or "high"; over the domain the median, 99 % and largest error of the price are 1e-6, 2e-4, 8e-4 (fast), 6e-8, 2e-5,
-    1e-4 (standard), 2e-9, 2e-6, 1e-5 (high), the largest where the volatility is high and the rate low. Deep in the money, from the exercise
-    boundary on, the price is the intrinsic value and the derivatives are its own (vega 0). Maturities below 1e-8 years are the payoff. Negative
-    rates are valid: without a reason to exercise early the option is the European one; where exercise pays between two boundaries (put: dividend <
-    rate < 0, call: rate < dividend < 0) the row is refused as bad input. The derivatives in rate and dividend lose up to 1e-2 of themselves near
-    rate = dividend, where the boundary's limit has a kink. Raises InputError
-    on an unknown level.
+    level: "fast", "standard" or "high". Median, 99 % and largest error over the domain (half of the features at a bound: the same but for the
+    medians) of the price: 7e-7, 6e-5, 4e-4 (fast), 8e-9, 1e-6, 5e-6 (standard), 6e-10, 2e-7, 3e-6 (high); of the worst derivative over 1 + its size:
+    9e-7, 2e-4, 1e-2 (fast), 8e-9, 1e-5, 2e-3 (standard), 6e-10, 3e-6, 3e-5 (high), the largest for spots that are all but exercised, where the
+    derivatives turn to those of the payoff.
+
+    From the exercise boundary on the price is the intrinsic value and the derivatives are its own (vega 0). Maturities below 1e-8 years are the
+    payoff. Beyond the domain, where rate less dividend moves the spot by 8 deviations, a shorter maturity that has the same price is taken; where
+    dividend less rate does by more than 10, errors grow to 1e-3 and more. A boundary that has not settled is a status. Negative rates are valid:
+    without a reason to exercise early the option is the European one; where exercise pays between two boundaries (put: dividend < rate < 0, call:
+    rate < dividend < 0) the row is refused as bad input. Raises InputError on an unknown level.
 
     >>> AmericanPut().values([[100.0, 100.0, 0.25, 1.0, 0.05, 0.05]])
     tensor([9.5694], dtype=torch.float64)
@@ -74,7 +95,7 @@ class American(Levelled, BatchedOracle):
     accuracies = _ACCURACY
     family = CLOSED
     method = "spectral collocation of the exercise boundary"
-    gradient_cost = 0.28  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
+    gradient_cost = 0.42  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
     chunk = 1024
     right: str
 
@@ -110,65 +131,88 @@ class AmericanCall(American):
 
 
 @cache
-def _tables(level: str) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray, np.ndarray, int]:
-    """(collocation roots, (sin^2, weight) of their quadrature, interpolation there), the same two for the premium, Newton steps."""
-    count, inner, outer, steps = LEVELS[level]
-    roots = 0.5 * (1.0 + np.cos(np.pi * np.arange(count + 1) / count))  # sqrt(tau / T), from 1 down to 0, where y is 0
-    angles, cosines = _quadrature(inner)
-    matrix = np.stack([_lagrange(roots, root * cosines) for root in roots[:-1]])  # [n, inner, n]
-    last_angles, last_cosines = _quadrature(outer)
-    return (roots[:-1].copy(), angles, matrix), last_angles, _lagrange(roots, last_cosines), steps
+def _tables(level: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """Tables of few nodes of the boundary and of all, interpolation from those to these, the premium's points, Newton steps on each."""
+    few, many, outer, first, last = LEVELS[level]
+    coarse, fine = _roots(few[0]), _roots(many[0])
+    onward = _table(np.outer(fine[:-1], [1.0, 0.0, 0.0]), coarse, fine[:-1])
+    sines, cosines, weights = _quadrature(outer, 2)
+    premium = _table(np.stack([sines, 1.0 / sines, weights], axis=1), fine, cosines)
+    return _boundary_table(*few), _boundary_table(*many), onward, premium, (first, last)
 
 
-def _quadrature(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(sin^2, 2 sin cos w) [count, 2] and the cosines, of Gauss-Legendre angles in [0, pi/2]."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    angle, weight = 0.25 * np.pi * (nodes + 1.0), 0.25 * np.pi * weights
-    return np.stack([np.sin(angle) ** 2, np.sin(2.0 * angle) * weight], axis=1), np.cos(angle)
+def _boundary_table(count: int, quadrature: int) -> np.ndarray:
+    """The table [n, 1 + q, 3 + n] of `scalar.american_boundary`."""
+    roots = _roots(count)
+    sines, cosines, weights = _quadrature(quadrature)
+    sines, cosines, weights = np.append(1.0, sines), np.append(0.0, cosines), np.append(0.0, weights)
+    return np.stack([_table(np.stack([x * sines, 1.0 / (x * sines), x * x * weights], axis=1), roots, x * cosines) for x in roots[:-1]])
 
 
-def _lagrange(roots: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Weights [len(x), n] of the values at all roots but the last, 0, where the value is 0."""
-    columns = []
+def _table(points: np.ndarray, roots: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Beside each row of points the weights of the values at all roots but the last, 0, where the value is 0, for the polynomial at x."""
+    columns = [points]
     for node in range(len(roots) - 1):
         others = np.delete(roots, node)
-        columns.append(np.prod((x[:, None] - others) / (roots[node] - others), axis=1))
-    return np.ascontiguousarray(np.stack(columns, axis=1))
+        columns.append(np.prod((x[:, None] - others) / (roots[node] - others), axis=1, keepdims=True))
+    return np.ascontiguousarray(np.concatenate(columns, axis=1))
+
+
+def _roots(count: int) -> np.ndarray:
+    """Chebyshev points sqrt(tau / T), from 1 down to 0, where y is 0."""
+    return 0.5 * (1.0 + np.cos(np.pi * np.arange(count + 1) / count))
+
+
+def _quadrature(count: int, power: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """sin, cos and du of u = sin^2 at angles in [0, pi/2], for Gauss-Legendre quadrature in their root of an order."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    share = 0.5 * (nodes + 1.0)
+    angle = 0.5 * np.pi * share**power
+    return np.sin(angle), np.cos(angle), np.sin(2.0 * angle) * 0.25 * np.pi * power * share ** (power - 1) * weights
 
 
 @kernel
-def _price(points, values, gradients, status, table, angles, matrix, steps):  # type: ignore[no-untyped-def]
-    count = table[0].shape[0]
-    w, y = cache_lines(ROWS * LANES), cache_lines(count * LANES).reshape(count, LANES)
-    columns = count if gradients.shape[0] > 0 else 0
-    tangents = cache_lines(columns * 4 * LANES).reshape(columns, 4, LANES)
-    rates = np.empty((3, LANES))
+def _price(points, values, gradients, status, coarse, fine, onward, premium, steps):  # type: ignore[no-untyped-def]
+    w = cache_lines(ROWS * LANES)
+    few, many = node_rows(coarse.shape[0])[5], node_rows(fine.shape[0])[5]
+    start, nodes = cache_lines(few * LANES).reshape(few, LANES), cache_lines(many * LANES).reshape(many, LANES)
+    given = np.empty((6, LANES))
+    gradient = gradients.shape[0] > 0
     for first in range(0, points.shape[0], LANES):
-        _prepare(points, first, w, rates)
-        solve_boundary(w, table, steps, y, tangents)
-        _premium(w, angles, matrix, y, tangents)
-        _finish(w, rates, y)
+        _prepare(points, first, w, given)
+        first_boundary(w, coarse, start)
+        newton(w, coarse, steps[0], start, False)
+        prolong(w, onward, start, nodes)
+        newton(w, fine, steps[1], nodes, gradient)
+        _premium(w, premium, nodes, gradient)
+        _finish(w, given, nodes)
         for i in range(min(LANES, points.shape[0] - first)):
             values[first + i] = w[OUT + i]
-            status[first + i] = 0 if math.isfinite(w[OUT + i]) else 1
-            for feature in range(6 if gradients.shape[0] > 0 else 0):
+            nothing = w[OUT + i] * 0.0
+            for feature in range(6 if gradient else 0):
                 gradients[first + i, feature] = w[OUT + (1 + feature) * LANES + i]
-                if not math.isfinite(w[OUT + (1 + feature) * LANES + i]):
-                    status[first + i] = 1
+                nothing += gradients[first + i, feature] * 0.0
+            status[first + i] = NOT_FINITE if nothing != 0.0 else NOT_CONVERGED if w[CHANGE + i] > _UNSETTLED else OK
 
 
 @scalar
-def _prepare(points, first, w, rates):  # type: ignore[no-untyped-def]
-    """Points into rows of w; options never exercised early get a harmless rate there. rates: maturity, rate and dividend as given."""
+def _prepare(points, first, w, given):  # type: ignore[no-untyped-def]
+    """Points into rows of w; options never exercised early get a harmless rate there. given: spot, strike, volatility, maturity, rate, dividend."""
     for i in range(LANES):
         row = min(first + i, points.shape[0] - 1)
-        maturity, rate, dividend = points[row, 3], points[row, 4], points[row, 5]
-        rates[0, i], rates[1, i], rates[2, i] = maturity, rate, dividend
+        for feature in range(6):
+            given[feature, i] = points[row, feature]
+        rate, dividend = points[row, 4], points[row, 5]
         rate = 0.05 if _never_early(rate, dividend) else rate
-        w[SPOT + i], w[STRIKE + i] = points[row, 0], points[row, 1]
-        w[VOLATILITY + i], w[MATURITY + i] = points[row, 2], max(maturity, _SHORTEST)
-        w[RATE + i], w[DIVIDEND + i] = rate, dividend
-        w[EDGE + i] = log(rate / dividend) if rate < dividend else 0.0
+        longest = _LONGEST * points[row, 2] / (rate - dividend) if rate > dividend else math.inf
+        given[3, i] = min(given[3, i], longest * longest) if rate == points[row, 4] else given[3, i]
+        maturity = max(given[3, i], _SHORTEST)
+        w[DEVIATION + i] = points[row, 2] * math.sqrt(maturity)
+        w[INVERSE + i] = 1.0 / w[DEVIATION + i]
+        w[RHO + i], w[KAPPA + i] = rate * maturity, dividend * maturity
+        w[LIMIT + i] = log(dividend / rate) if rate < dividend else 0.0
+        w[MONEYNESS + i] = points[row, 0] / points[row, 1]
+        w[SPOT + i] = log_ratio(points[row, 0], points[row, 1])
 
 
 @inlined
@@ -177,68 +221,88 @@ def _never_early(rate, dividend):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def _premium(w, angles, matrix, y, tangents):  # type: ignore[no-untyped-def]
-    """OUT: the early-exercise premium over the strike, its derivatives in log S, -, volatility, log maturity, rate, dividend, at fixed strike."""
-    squares, slopes = cache_lines(y.size).reshape(y.shape), cache_lines(y.size).reshape(y.shape)
-    squares[:, :], slopes[:, :] = y * y, 0.0
-    w[OUT:] = 0.0
-    for point in range(angles.shape[0]):
-        interpolate(matrix[point], squares, w)
-        share, weight = angles[point, 0], angles[point, 1]
+def _premium(w, table, nodes, gradient):  # type: ignore[no-untyped-def]
+    """OUT: the early-exercise premium over the strike, its derivatives in log S, s, rho, kappa."""
+    count = table.shape[1] - 3
+    _, _, slopes, tangents, _, _ = node_rows(count)
+    square(count, nodes)
+    clear_slopes(count, nodes)
+    for i in range(OUT, OUT + 7 * LANES):
+        w[i] = 0.0
+    for number in range(table.shape[0]):
+        point = table[number]
+        interpolate(point, count, nodes, w)
+        _premium_arguments(point[0], point[1], w)
+        _add_premium(point[0], point[1], point[2], w)
+        if gradient:
+            spread(point, count, nodes, w)
+    if gradient:
         for i in range(LANES):
-            distance = log_ratio(w[SPOT + i], w[STRIKE + i]) - w[EDGE + i] + w[THERE + i]
-            value, slope, a, b, c, d, own = premium_point(
-                share * w[MATURITY + i],
-                distance,
-                w[SPOT + i] / w[STRIKE + i],
-                exp(w[EDGE + i] - w[THERE + i]),
-                w[VOLATILITY + i],
-                w[RATE + i],
-                w[DIVIDEND + i],
-            )
-            factor = weight * w[MATURITY + i]
-            w[OUT + i] += factor * value
-            w[OUT + 1 * LANES + i] += factor * (slope + own)
-            w[OUT + 2 * LANES + i] += factor * slope
-            w[OUT + 3 * LANES + i] += factor * a
-            w[OUT + 4 * LANES + i] += factor * b
-            w[OUT + 5 * LANES + i] += factor * c
-            w[OUT + 6 * LANES + i] += factor * d
-            w[THERE + i] = factor * slope / w[THERE + i]
-        for node in range(tangents.shape[0]):
-            entry = matrix[point, node]
-            for i in range(LANES):
-                slopes[node, i] += entry * w[THERE + i]
-    for node in range(tangents.shape[0]):
-        for parameter in range(4):
-            for i in range(LANES):
-                w[OUT + (3 + parameter) * LANES + i] += slopes[node, i] * y[node, i] * tangents[node, parameter, i]
+            moving = w[OUT + 5 * LANES + i] if w[LIMIT + i] > 0.0 else 0.0  # the boundary's limit r/q moves with both
+            w[OUT + 3 * LANES + i] -= moving / (w[RHO + i] if moving != 0.0 else 1.0)
+            w[OUT + 4 * LANES + i] += moving / (w[KAPPA + i] if moving != 0.0 else 1.0)
+        for node in range(count):
+            for parameter in range(3):
+                for i in range(LANES):
+                    w[OUT + (2 + parameter) * LANES + i] += nodes[slopes + node, i] * nodes[node, i] * nodes[tangents + parameter * count + node, i]
 
 
 @scalar
-def _finish(w, rates, y):  # type: ignore[no-untyped-def]
+def _premium_arguments(root, over, w):  # type: ignore[no-untyped-def]
+    for i in range(LANES):
+        gap = w[SPOT + i] + w[LIMIT + i] + w[THERE + i]
+        w[LOW + i], w[PEAK + i] = arguments(gap, root, over, w[DEVIATION + i], w[INVERSE + i], w[RHO + i], w[KAPPA + i])
+        w[RATIO + i] = -w[LIMIT + i] - w[THERE + i]
+        w[GROWTH + i], w[DISCOUNT + i] = -w[KAPPA + i] * root * root, -w[RHO + i] * root * root
+    exponentials(w, PEAK, 4)
+    for i in range(LANES):
+        w[MILLS + i] = mills_ratio(abs(w[LOW + i]))
+    for i in range(LANES):
+        w[OTHER + i] = mills_ratio(abs(w[LOW + i] + w[DEVIATION + i] * root))
+
+
+@scalar
+def _add_premium(root, over, weight, w):  # type: ignore[no-untyped-def]
+    """A quadrature point into OUT; THERE becomes its derivative in z, over z."""
+    for i in range(LANES):
+        step, asset, below = w[DEVIATION + i] * root, w[MONEYNESS + i] * w[GROWTH + i], w[RATIO + i]
+        peak, cash, asset = premium_terms(w[LOW + i], w[PEAK + i], below, w[MILLS + i], w[OTHER + i], w[DISCOUNT + i], asset, step)
+        value, slope, by_spot = premium_point(peak, cash, asset, below, over * w[INVERSE + i], w[RHO + i], w[KAPPA + i])
+        a, b, c = premium_partials(w[LOW + i], peak, cash, asset, below, root, w[DEVIATION + i], w[INVERSE + i], w[RHO + i], w[KAPPA + i])
+        w[OUT + i] += weight * value
+        w[OUT + 1 * LANES + i] += weight * by_spot
+        w[OUT + 2 * LANES + i] += weight * a
+        w[OUT + 3 * LANES + i] += weight * b
+        w[OUT + 4 * LANES + i] += weight * c
+        w[OUT + 5 * LANES + i] += weight * slope
+        w[THERE + i] = weight * slope / w[THERE + i]
+
+
+@scalar
+def _finish(w, given, nodes):  # type: ignore[no-untyped-def]
     """OUT: price and gradient, from the premium's."""
     for i in range(LANES):
-        spot, strike, volatility = w[SPOT + i], w[STRIKE + i], w[VOLATILITY + i]
-        maturity, rate, dividend = rates[0, i], rates[1, i], rates[2, i]
+        spot, strike, volatility, maturity, rate, dividend = given[0, i], given[1, i], given[2, i], given[3, i], given[4, i], given[5, i]
         value, by_spot, by_strike, by_volatility, by_maturity, by_rate, by_dividend = european(
             -1.0, spot, strike, volatility, maturity, rate, dividend
         )
-        edge, time = w[EDGE + i], w[MATURITY + i]
-        moving = 1.0 if edge < 0.0 else 0.0
-        early = 0.0 if _never_early(rate, dividend) or maturity <= _SHORTEST else strike
-        w[OUT + 5 * LANES + i] -= moving * w[OUT + 2 * LANES + i] / (w[RATE + i] if moving > 0.0 else 1.0)
-        w[OUT + 6 * LANES + i] += moving * w[OUT + 2 * LANES + i] / (dividend if moving > 0.0 else 1.0)
-        w[OUT + 2 * LANES + i] = by_strike + (early / strike * (w[OUT + i] - w[OUT + 1 * LANES + i]) if early > 0.0 else 0.0)
-        w[OUT + i] = value + (early * w[OUT + i] if early > 0.0 else 0.0)
-        w[OUT + 1 * LANES + i] = by_spot + (early * w[OUT + 1 * LANES + i] / spot if early > 0.0 else 0.0)
-        w[OUT + 3 * LANES + i] = by_volatility + (early * w[OUT + 3 * LANES + i] if early > 0.0 else 0.0)
-        w[OUT + 4 * LANES + i] = by_maturity + (early * w[OUT + 4 * LANES + i] / time if early > 0.0 else 0.0)
-        w[OUT + 5 * LANES + i] = by_rate + (early * w[OUT + 5 * LANES + i] if early > 0.0 else 0.0)
-        w[OUT + 6 * LANES + i] = by_dividend + (early * w[OUT + 6 * LANES + i] if early > 0.0 else 0.0)
-        exercised = spot <= strike * exp(edge - y[0, i]) and early > 0.0
-        w[OUT + i] = strike - spot if exercised else w[OUT + i]
-        w[OUT + 1 * LANES + i] = -1.0 if exercised else w[OUT + 1 * LANES + i]
-        w[OUT + 2 * LANES + i] = 1.0 if exercised else w[OUT + 2 * LANES + i]
-        for row in range(3, 7):
-            w[OUT + row * LANES + i] = 0.0 if exercised else w[OUT + row * LANES + i]
+        early = not (_never_early(rate, dividend) or maturity <= _SHORTEST)
+        w[CHANGE + i] = w[CHANGE + i] if early else 0.0
+        exercised = early and w[SPOT + i] <= -w[LIMIT + i] - nodes[0, i]
+        root = math.sqrt(max(maturity, _SHORTEST))
+        premium, a = strike * w[OUT + i], strike * w[OUT + 1 * LANES + i]
+        b, c, d = strike * w[OUT + 2 * LANES + i], strike * w[OUT + 3 * LANES + i], strike * w[OUT + 4 * LANES + i]
+        value += premium if early else 0.0
+        by_spot += a / spot if early else 0.0
+        by_strike += (premium - a) / strike if early else 0.0
+        by_volatility += root * b if early else 0.0
+        by_maturity += 0.5 * volatility / root * b + rate * c + dividend * d if early else 0.0
+        by_rate += maturity * c if early else 0.0
+        by_dividend += maturity * d if early else 0.0
+        w[OUT + i] = strike - spot if exercised else value
+        w[OUT + 1 * LANES + i] = -1.0 if exercised else by_spot
+        w[OUT + 2 * LANES + i] = 1.0 if exercised else by_strike
+        w[OUT + 3 * LANES + i] = 0.0 if exercised else by_volatility
+        w[OUT + 4 * LANES + i] = 0.0 if exercised else by_maturity
+        w[OUT + 5 * LANES + i] = 0.0 if exercised else by_rate
+        w[OUT + 6 * LANES + i] = 0.0 if exercised else by_dividend

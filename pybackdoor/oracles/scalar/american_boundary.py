@@ -1,192 +1,288 @@
 """The exercise boundary of LANES American puts side by side, by Newton's method on its collocation points.
 
-y^2, y = log(X / B), is interpolated in sqrt(tau / T) by the polynomial through the Chebyshev points x_j and 0 at 0 (Andersen, Lake and
-Offengenden 2016, section 5); the integrals over t = tau sin^2(angle) are by Gauss-Legendre quadrature in the angle, where both ends are smooth. The
-interpolation at the quadrature points is one constant matrix for all options. Arrays are [..., LANES]; what the formulas read and write lies in one
-work array [ROWS * LANES], where LLVM sees that rows do not overlap.
+H = y^2, y = log(X / B) with X the boundary's limit at no time left, is interpolated in sqrt(tau / T) by the polynomial through Chebyshev points
+and 0 at 0 (Andersen, Lake and Offengenden 2016, section 5); the integrals over t = tau sin^2(angle) are by Gauss-Legendre quadrature in the angle,
+where both ends are smooth. A table holds what is the same for all options: at [node, point] root = sqrt(t / T), 1 / root, the weight, and the
+interpolation's weights of H at all nodes; at point 0 the end t = tau.
+
+The equation solved is log(gain) = log(loss), see `american_points`, for H: near the limit both sides are nearly linear in H, so that three or four
+Newton steps do. They are made on few nodes first, whose polynomial is where those on all start.
+
+What the formulas read and write lies in one work array, w, row after row of LANES, where LLVM sees that rows do not overlap; what belongs to nodes in
+another, [rows, LANES]. Loops are short, each of one long chain of operations, so that the processor works on several iterations at once.
 """
 
 from __future__ import annotations
 
 import math
 
-from pybackdoor.oracles.compiled import scalar
-from pybackdoor.oracles.scalar.american_points import boundary_end, boundary_partials, boundary_point
-from pybackdoor.oracles.scalar.block import cache_lines
-from pybackdoor.oracles.scalar.vmath import exp, log
+from pybackdoor.oracles.compiled import inlined, scalar
+from pybackdoor.oracles.scalar.american_points import arguments, boundary_end, boundary_partials, boundary_point, boundary_terms
+from pybackdoor.oracles.scalar.vmath import exp, log, mills_ratio
 
 LANES = 64
-VOLATILITY, MATURITY, RATE, DIVIDEND, EDGE = range(0, 5 * LANES, LANES)  # where the rows of the work array begin: the options,
-OWN, THERE, INFLOW, DEFECT, SELF = range(5 * LANES, 10 * LANES, LANES)  # y(tau), y(tau - t), n, F, F's derivative in its own y,
-PARTIALS = 10 * LANES  # four partial derivatives of F,
-SPOT, STRIKE, OUT = 14 * LANES, 15 * LANES, 16 * LANES  # and for the price, seven numbers
-ROWS = 23
+DEVIATION, INVERSE, RHO, KAPPA, LIMIT = range(0, 5 * LANES, LANES)  # where rows of w begin: the options, s, 1/s, rT, qT, -log X;
+OWN, LEVEL, THERE, LOW = range(5 * LANES, 9 * LANES, LANES)  # y(tau), B(tau), y(tau - t), d-;
+PEAK, RATIO, GROWTH, DISCOUNT, MILLS = range(9 * LANES, 14 * LANES, LANES)  # first the exponents of four exponentials, then these, and a Mills ratio;
+GAIN, LOSS, OUTFLOW, SLOPE, PARTIALS = range(14 * LANES, 19 * LANES, LANES)  # integrals, e d, F's derivative in its own y, in three parameters;
+SPOT, MONEYNESS, OTHER, OUT = range(21 * LANES, 25 * LANES, LANES)  # and for the price
+CHANGE, ROWS = 31 * LANES, 32
 
 
 @scalar
-def first_boundary(w, roots, y):  # type: ignore[no-untyped-def]
-    """Sets y by the flat-boundary formula of P. Bjerksund and G. Stensland, Scandinavian Journal of Management 9 (1993), 87-99, made monotone."""
-    for node in range(roots.shape[0]):
-        root = roots[node]
+def node_rows(count):  # type: ignore[no-untyped-def]
+    """Which rows of nodes hold y, H, the slopes, three right sides and the Jacobian of count nodes, and how many there are."""
+    return 0, count, 2 * count, 3 * count, 6 * count, 6 * count + count * count
+
+
+@scalar
+def first_boundary(w, table, nodes):  # type: ignore[no-untyped-def]
+    """Sets y, the first rows of nodes, by a flat-boundary formula, made monotone.
+
+    Source: P. Bjerksund and G. Stensland, Scandinavian Journal of Management 9 (1993), 87-99.
+    """
+    for node in range(table.shape[0]):
+        root = table[node, 0, 0]
         for i in range(LANES):
-            variance = w[VOLATILITY + i] ** 2
-            carry = (w[DIVIDEND + i] - w[RATE + i]) / variance
-            beta = 0.5 - carry + math.sqrt(max((carry - 0.5) ** 2 + 2.0 * w[DIVIDEND + i] / variance, 0.0))
-            far = beta / max(beta - 1.0, 1e-8) * exp(w[EDGE + i]) - 1.0  # how far the perpetual option's boundary lies beyond X, relative
+            variance = w[DEVIATION + i] * w[DEVIATION + i]
+            carry = (w[KAPPA + i] - w[RHO + i]) / variance
+            beta = 0.5 - carry + math.sqrt(max((carry - 0.5) * (carry - 0.5) + 2.0 * w[KAPPA + i] / variance, 0.0))
+            far = beta / max(beta - 1.0, 1e-8) * exp(-w[LIMIT + i]) - 1.0  # how far the perpetual option's boundary lies beyond the limit, relative
             far = min(max(far, 1e-4), 1e4)
-            deviation = w[VOLATILITY + i] * math.sqrt(w[MATURITY + i]) * root
-            y[node, i] = log(1.0 + far * (1.0 - exp(-max(2.0 * deviation + carry * variance * w[MATURITY + i] * root * root, deviation) / far)))
+            deviation = w[DEVIATION + i] * root
+            late = max(2.0 * deviation + carry * variance * root * root, deviation)
+            nodes[node, i] = log(1.0 + far * (1.0 - exp(-late / far)))
 
 
 @scalar
-def interpolate(weights, squares, w):  # type: ignore[no-untyped-def]
-    """sqrt(sum_j weights_j squares_j): y at a quadrature point; kept above 0, where rounding or a wild polynomial could push it."""
+def square(count, nodes):  # type: ignore[no-untyped-def]
+    """Sets H."""
+    for node in range(count):
+        for i in range(LANES):
+            nodes[count + node, i] = nodes[node, i] * nodes[node, i]
+
+
+@scalar
+def interpolate(point, count, nodes, w):  # type: ignore[no-untyped-def]
+    """THERE = y at a point of the table; above 0, where rounding or a wild polynomial could push it. count is a multiple of 4."""
     for i in range(LANES):
         w[THERE + i] = 0.0
-    for node in range(weights.shape[0]):
-        weight = weights[node]
+    for node in range(0, count, 4):
+        a, b, c, d, row = point[3 + node], point[4 + node], point[5 + node], point[6 + node], count + node
         for i in range(LANES):
-            w[THERE + i] += weight * squares[node, i]
+            w[THERE + i] += (a * nodes[row, i] + b * nodes[row + 1, i]) + (c * nodes[row + 2, i] + d * nodes[row + 3, i])
     for i in range(LANES):
-        w[THERE + i] = math.sqrt(max(w[THERE + i], 1e-12 * squares[0, i]))
+        w[THERE + i] = math.sqrt(max(w[THERE + i], 1e-12 * nodes[count, i]))
 
 
 @scalar
-def residual_row(node, w, y, squares, table, slopes):  # type: ignore[no-untyped-def]
-    """INFLOW, DEFECT and SELF of one node; slopes [n, LANES]: F's derivatives in all y / y."""
-    roots, angles, matrix = table
-    part = roots[node] * roots[node]
+def clear_slopes(count, nodes):  # type: ignore[no-untyped-def]
+    """Sets the slopes to 0."""
+    for row in range(2 * count, 3 * count):
+        for i in range(LANES):
+            nodes[row, i] = 0.0
+
+
+@scalar
+def spread(point, count, nodes, w):  # type: ignore[no-untyped-def]
+    """Adds the derivative in THERE, over THERE, to the slopes, those in the nodes' y over y. count is even."""
+    for node in range(0, count, 2):
+        a, b, row = point[3 + node], point[4 + node], 2 * count + node
+        for i in range(LANES):
+            nodes[row, i] += a * w[THERE + i]
+            nodes[row + 1, i] += b * w[THERE + i]
+
+
+@scalar
+def exponentials(w, first, rows):  # type: ignore[no-untyped-def]
+    """Exponentiates rows of w from `first` on, in place."""
+    for i in range(first, first + rows * LANES):
+        w[i] = exp(w[i])
+
+
+@scalar
+def _integrands(root, over, w):  # type: ignore[no-untyped-def]
+    """LOW, PEAK, RATIO and GROWTH, and the Mills ratio of d+, from OWN and THERE."""
     for i in range(LANES):
-        w[OWN + i] = y[node, i]
+        gap = w[THERE + i] - w[OWN + i]
+        w[LOW + i], w[PEAK + i] = arguments(gap, root, over, w[DEVIATION + i], w[INVERSE + i], w[RHO + i], w[KAPPA + i])
+        w[RATIO + i] = -gap
+        w[GROWTH + i] = -w[KAPPA + i] * root * root
+    exponentials(w, PEAK, 3)
     for i in range(LANES):
-        w[INFLOW + i], w[DEFECT + i], _, _, _, _ = boundary_end(
-            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
+        w[MILLS + i] = mills_ratio(abs(w[LOW + i] + w[DEVIATION + i] * root))
+
+
+@scalar
+def _end(root, w):  # type: ignore[no-untyped-def]
+    """GAIN, LOSS, OUTFLOW, SLOPE and PARTIALS: what is outside the integral."""
+    for i in range(LANES):
+        peak, upper, _ = _terms(root, w, i)
+        w[GAIN + i], w[LOSS + i], w[SLOPE + i] = 0.0, upper, 0.0
+        w[OUTFLOW + i], w[PARTIALS + i], w[PARTIALS + LANES + i], w[PARTIALS + 2 * LANES + i] = boundary_end(
+            w[LOW + i], peak, upper, root, w[INVERSE + i]
         )
-        w[SELF + i] = 0.0
-    slopes[:, :] = 0.0
-    for point in range(angles.shape[0]):
-        share, weight = part * angles[point, 0], part * angles[point, 1]
-        interpolate(matrix[node, point], squares, w)
-        for i in range(LANES):
-            inflow, value, slope = boundary_point(
-                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
-            )
-            factor = weight * w[MATURITY + i]
-            w[INFLOW + i] += factor * inflow
-            w[DEFECT + i] += factor * value
-            w[SELF + i] -= factor * slope
-            w[THERE + i] = factor * slope / w[THERE + i]
-        for other in range(y.shape[0]):
-            entry = matrix[node, point, other]
-            for i in range(LANES):
-                slopes[other, i] += entry * w[THERE + i]
+
+
+@inlined
+def _terms(root, w, i):  # type: ignore[no-untyped-def]
+    return boundary_terms(w[LOW + i], w[PEAK + i], w[RATIO + i], w[GROWTH + i], w[MILLS + i], w[LEVEL + i], w[DEVIATION + i] * root)
 
 
 @scalar
-def partials_row(node, w, y, squares, table):  # type: ignore[no-untyped-def]
-    """PARTIALS: F's derivatives in (volatility, log maturity, rate, dividend) at one node, at fixed y and X."""
-    roots, angles, matrix = table
-    part = roots[node] * roots[node]
+def _add(root, over, weight, w):  # type: ignore[no-untyped-def]
+    """A quadrature point into GAIN, LOSS, OUTFLOW and SLOPE; THERE becomes its derivative in y(tau - t), over y(tau - t)."""
     for i in range(LANES):
-        w[OWN + i] = y[node, i]
-    for i in range(LANES):
-        _, _, w[PARTIALS + 0 * LANES + i], w[PARTIALS + 1 * LANES + i], w[PARTIALS + 2 * LANES + i], w[PARTIALS + 3 * LANES + i] = boundary_end(
-            part * w[MATURITY + i], w[OWN + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
-        )
-    for point in range(angles.shape[0]):
-        share, weight = part * angles[point, 0], part * angles[point, 1]
-        interpolate(matrix[node, point], squares, w)
-        for i in range(LANES):
-            a, b, c, d = boundary_partials(
-                share * w[MATURITY + i], w[OWN + i], w[THERE + i], w[EDGE + i], w[VOLATILITY + i], w[RATE + i], w[DIVIDEND + i]
-            )
-            factor = weight * w[MATURITY + i]
-            w[PARTIALS + 0 * LANES + i] += factor * a
-            w[PARTIALS + 1 * LANES + i] += factor * b
-            w[PARTIALS + 2 * LANES + i] += factor * c
-            w[PARTIALS + 3 * LANES + i] += factor * d
+        peak, upper, below = _terms(root, w, i)
+        gain, loss, rest, slope = boundary_point(w[LOW + i], peak, upper, below, w[INVERSE + i] * over, w[RHO + i], w[KAPPA + i])
+        w[GAIN + i] += weight * gain
+        w[LOSS + i] += weight * loss
+        w[OUTFLOW + i] += weight * rest
+        w[SLOPE + i] += weight * slope
+        w[THERE + i] = weight * slope / w[THERE + i]
 
 
 @scalar
-def eliminate(jacobian, right):  # type: ignore[no-untyped-def]
-    """Solves jacobian [n, n, LANES] z = right [n, m, LANES] in place, without pivots: the diagonal carries the matrix."""
-    count, columns = jacobian.shape[0], right.shape[1]
-    factor = cache_lines(LANES)
+def _add_partials(root, weight, w):  # type: ignore[no-untyped-def]
+    for i in range(LANES):
+        peak, upper, below = _terms(root, w, i)
+        a, b, c = boundary_partials(w[LOW + i], peak, upper, below, root, w[DEVIATION + i], w[INVERSE + i], w[RHO + i], w[KAPPA + i])
+        w[PARTIALS + i] += weight * a
+        w[PARTIALS + LANES + i] += weight * b
+        w[PARTIALS + 2 * LANES + i] += weight * c
+
+
+@scalar
+def _residual(points, node, nodes, w, partials):  # type: ignore[no-untyped-def]
+    """GAIN, LOSS, OUTFLOW, SLOPE, the slopes and, if asked for, PARTIALS of one node."""
+    count = points.shape[1] - 3
+    for i in range(LANES):
+        w[OWN + i], w[THERE + i] = nodes[node, i], -w[LIMIT + i]
+        w[LEVEL + i] = exp(-w[LIMIT + i] - w[OWN + i])
+    clear_slopes(count, nodes)
+    for number in range(points.shape[0]):
+        point = points[number]
+        root, over, weight = point[0], point[1], point[2]
+        if number > 0:
+            interpolate(point, count, nodes, w)
+        _integrands(root, over, w)
+        if number == 0:
+            _end(root, w)
+        else:
+            if partials:
+                _add_partials(root, weight, w)
+            _add(root, over, weight, w)
+            spread(point, count, nodes, w)
+
+
+@scalar
+def newton(w, table, steps, nodes, gradient):  # type: ignore[no-untyped-def]
+    """Newton steps from the y in nodes; if asked for, the right sides become dy/d(s, rho, kappa) at the last y.
+
+    No step lowers y below a fifth of itself or trebles it. F's Jacobian in the y at other times, which is exact at the solution, serves for that of
+    log(gain / loss).
+    """
+    count = table.shape[0]
+    for step in range(steps + 1 if gradient else steps):
+        last = step == steps
+        square(count, nodes)
+        for node in range(count):
+            _residual(table[node], node, nodes, w, last)
+            _equation(w, node, count, nodes, last)
+        _eliminate(w, count, nodes, 3 if last else 1)
+        if not last:
+            _step(w, table, nodes)
+
+
+@scalar
+def _step(w, table, nodes):  # type: ignore[no-untyped-def]
+    """A Newton step in H; CHANGE: the largest of the nodes', relative to y, each times its share of the maturity."""
+    count = table.shape[0]
+    for i in range(LANES):
+        w[CHANGE + i] = 0.0
+    for node in range(count):
+        share = table[node, 0, 0] * table[node, 0, 0]
+        for i in range(LANES):
+            y = nodes[node, i]
+            change = nodes[3 * count + node, i] / y
+            w[CHANGE + i] = max(w[CHANGE + i], share * abs(change))
+            nodes[node, i] = y * math.sqrt(min(max(1.0 + 2.0 * change, 0.04), 9.0))
+
+
+@scalar
+def _equation(w, node, count, nodes, last):  # type: ignore[no-untyped-def]
+    """A node's row of the Jacobian and its right side: log(loss / gain), or with `last` -dF/d(s, rho, kappa) / gain."""
+    _, _, slopes, right, jacobian, _ = node_rows(count)
+    jacobian += node * count
+    for i in range(LANES):
+        w[OTHER + i] = 1.0 / w[GAIN + i]
+        w[OUTFLOW + i] += w[LOSS + i]
+    for other in range(count):
+        for i in range(LANES):
+            nodes[jacobian + other, i] = nodes[slopes + other, i] * nodes[other, i] * w[OTHER + i]
+    for i in range(LANES):
+        nodes[jacobian + node, i] += w[OUTFLOW + i] / w[LOSS + i] - w[SLOPE + i] * w[OTHER + i]
+    if not last:
+        for i in range(LANES):
+            nodes[right + node, i] = log(w[LOSS + i] * w[OTHER + i])
+        return
+    for i in range(LANES):
+        moving = w[OUTFLOW + i] if w[LIMIT + i] > 0.0 else 0.0  # X = r/q moves with both
+        w[PARTIALS + LANES + i] -= moving / (w[RHO + i] if moving != 0.0 else 1.0)
+        w[PARTIALS + 2 * LANES + i] += moving / (w[KAPPA + i] if moving != 0.0 else 1.0)
+    for column in range(3):
+        for i in range(LANES):
+            nodes[right + column * count + node, i] = -w[PARTIALS + column * LANES + i] * w[OTHER + i]
+
+
+@scalar
+def _eliminate(w, count, nodes, columns):  # type: ignore[no-untyped-def]
+    """Solves the [count, count] systems for `columns` right sides [columns, count] in place, without pivots: the diagonal carries the matrix."""
+    _, _, _, right, jacobian, _ = node_rows(count)
     for pivot in range(count):
+        here = jacobian + pivot * count
         for i in range(LANES):
-            factor[i] = 1.0 / jacobian[pivot, pivot, i]
+            w[OTHER + i] = 1.0 / nodes[here + pivot, i]
         for column in range(pivot + 1, count):
-            _scale(jacobian[pivot, column], factor)
+            _multiply(nodes, here + column, w)
         for column in range(columns):
-            _scale(right[pivot, column], factor)
+            _multiply(nodes, right + column * count + pivot, w)
         for row in range(pivot + 1, count):
-            for i in range(LANES):
-                factor[i] = jacobian[row, pivot, i]
+            there = jacobian + row * count
             for column in range(pivot + 1, count):
-                _subtract(jacobian[row, column], factor, jacobian[pivot, column])
+                _subtract(nodes, there + column, there + pivot, here + column)
             for column in range(columns):
-                _subtract(right[row, column], factor, right[pivot, column])
+                side = right + column * count
+                _subtract(nodes, side + row, there + pivot, side + pivot)
     for pivot in range(count - 1, 0, -1):
         for row in range(pivot):
             for column in range(columns):
-                _subtract(right[row, column], jacobian[row, pivot], right[pivot, column])
+                side = right + column * count
+                _subtract(nodes, side + row, jacobian + row * count + pivot, side + pivot)
 
 
 @scalar
-def _scale(row, factor):  # type: ignore[no-untyped-def]
+def _multiply(nodes, row, w):  # type: ignore[no-untyped-def]
     for i in range(LANES):
-        row[i] *= factor[i]
+        nodes[row, i] *= w[OTHER + i]
 
 
 @scalar
-def _subtract(row, factor, other):  # type: ignore[no-untyped-def]
+def _subtract(nodes, row, factor, other):  # type: ignore[no-untyped-def]
     for i in range(LANES):
-        row[i] -= factor[i] * other[i]
+        nodes[row, i] -= nodes[factor, i] * nodes[other, i]
 
 
 @scalar
-def solve_boundary(w, table, steps, y, tangents):  # type: ignore[no-untyped-def]
-    """Newton steps from `first_boundary`; with tangents [n, 4, LANES] not empty, also dy/d(volatility, log maturity, rate, dividend) at the last y.
+def prolong(w, onward, coarse, fine):  # type: ignore[no-untyped-def]
+    """Sets the y of `fine` by the polynomial of those of `coarse`; onward: a table at the finer nodes [m, 3 + n], without weights.
 
-    The residual is taken as log(n / (e d)), whose Jacobian at the solution is that of F / n. No step lowers y below a fifth or trebles it.
+    Near 0 a polynomial of few nodes may bend too far down for a start.
     """
-    count = y.shape[0]
-    squares, slopes = cache_lines(count * LANES).reshape(count, LANES), cache_lines(count * LANES).reshape(count, LANES)
-    jacobian = cache_lines(count * count * LANES).reshape(count, count, LANES)
-    right = cache_lines(count * LANES).reshape(count, 1, LANES)
-    first_boundary(w, table[0], y)
-    for step in range(steps + 1 if tangents.shape[0] > 0 else steps):
-        squares[:, :] = y * y
-        for node in range(count):
-            residual_row(node, w, y, squares, table, slopes)
-            for i in range(LANES):
-                w[THERE + i] = 1.0 / w[INFLOW + i]
-                right[node, 0, i] = log(max((w[INFLOW + i] - w[DEFECT + i]) * w[THERE + i], 1e-3))  # log(e d / n)
-            for other in range(count):
-                for i in range(LANES):
-                    jacobian[node, other, i] = slopes[other, i] * y[other, i] * w[THERE + i]
-            for i in range(LANES):
-                jacobian[node, node, i] += (w[SELF + i] + w[INFLOW + i] - w[DEFECT + i]) * w[THERE + i]
-            if step == steps:
-                partials_row(node, w, y, squares, table)
-                _tangent_side(w, tangents[node])
-        if step == steps:
-            eliminate(jacobian, tangents)
-        else:
-            eliminate(jacobian, right)
-            for node in range(count):
-                for i in range(LANES):
-                    y[node, i] = min(max(y[node, i] + right[node, 0, i], 0.2 * y[node, i]), 3.0 * y[node, i])
-
-
-@scalar
-def _tangent_side(w, tangents):  # type: ignore[no-untyped-def]
-    """Sets tangents [4, LANES] = -dF / n of one node; X = r/q moves with rate and dividend where r < q."""
-    for i in range(LANES):
-        inverse = -1.0 / w[INFLOW + i]
-        moving = 1.0 if w[EDGE + i] < 0.0 else 0.0
-        outflow = (w[INFLOW + i] - w[DEFECT + i]) * moving
-        w[PARTIALS + 2 * LANES + i] -= outflow / (w[RATE + i] if moving > 0.0 else 1.0)
-        w[PARTIALS + 3 * LANES + i] += outflow / (w[DIVIDEND + i] if moving > 0.0 else 1.0)
-        for parameter in range(4):
-            tangents[parameter, i] = w[PARTIALS + parameter * LANES + i] * inverse
+    count = onward.shape[1] - 3
+    square(count, coarse)
+    for node in range(onward.shape[0]):
+        interpolate(onward[node], count, coarse, w)
+        for i in range(LANES):
+            early = 0.5 * w[DEVIATION + i] * onward[node, 0]  # below the boundary's course in a short time, 0.64 s x
+            fine[node, i] = max(w[THERE + i], min(early, 0.9 * coarse[count - 1, i]))

@@ -1,111 +1,96 @@
 """The integrands of an American put's exercise boundary and premium, on one point, with their derivatives.
 
 Source: L. Andersen, M. Lake and D. Offengenden, "High-performance American option pricing", Journal of Computational Finance 20 (2016), 39-87, system
-"FP-A" (smooth pasting). In units of the strike, with the boundary B(tau) = X exp(-y(tau)), X = min(1, r/q) its limit at tau = 0, the system is
-F = 0 for F(tau) = n - e d, e = B(tau), and
+"FP-A" (smooth pasting). In units of the strike and of the maturity T three numbers are left: s = sigma sqrt(T), rho = r T and kappa = q T. With the
+boundary exp(-z(x^2)) at the share x^2 of the maturity left to run, the system is F = 0 for F = n - e d, e = exp(-z(x^2)), and
 
-    n = exp(-r tau) phi(d0-) / v0 + int_0^tau r E1 / v dt,        d = exp(-q tau) (phi(d0+) / v0 + N(d0+)) + int_0^tau q (E3 + E2 / v) dt,
-    v = sigma sqrt(t),      d-+ = (y(tau - t) - y(tau) + (r - q -+ sigma^2 / 2) t) / v,
-    E1 = exp(-r t) phi(d-),     E2 = exp(-q t) phi(d+),     E3 = exp(-q t) N(d+),
+    n = exp(-rho x^2) phi(d0-) / v0 + int_0^(x^2) rho E1 / v du,    d = exp(-kappa x^2) (phi(d0+) / v0 + N(d0+)) + int_0^(x^2) kappa (E3 + E2 / v) du,
+    v = s sqrt(u),      d-+ = (z(x^2 - u) - z(x^2) + (rho - kappa -+ s^2 / 2) u) / v,
+    E1 = exp(-rho u) phi(d-),     E2 = exp(-kappa u) phi(d+),     E3 = exp(-kappa u) N(d+),
 
-d0 and v0 the same with the strike for B(tau - t) and t = tau. From e E2 = b E1 with b = B(tau - t), most terms of the derivatives cancel, and
-E1 / v is left. All derivatives here hold the y fixed; those in y itself are `slope`.
+d0 and v0 the same with the strike, 0, for z(x^2 - u) and u = x^2. From e E2 = b E1 with b = exp(-z(x^2 - u)), most terms cancel, and F is a gain
+less a loss, both positive: gain = int (rho - kappa b) E1 / v du and loss = e exp(-kappa x^2) N(d0+) + int kappa e E3 du, whose integral belongs to
+the gain where kappa < 0. Of F's derivative in z, E1 / v is left. All derivatives in s, rho and kappa hold the z fixed.
+
+Each integrand is in two pieces, what goes into exponentials and Mills ratios, and what is made of them, for drivers that take those side by side.
 """
 
 from __future__ import annotations
 
-import math
-
 from pybackdoor.oracles.compiled import inlined
-from pybackdoor.oracles.scalar.vmath import bell, exp, mills_ratio
+
+_INVERSE_ROOT_TWO_PI = 0.3989422804014326779399461
 
 
 @inlined
-def tail(x, peak, whole):  # type: ignore[no-untyped-def]
-    """The product whole * N(x), where peak = whole * phi(x)."""
-    part = peak * mills_ratio(abs(x))
+def arguments(gap, root, over, deviation, inverse, rho, kappa):  # type: ignore[no-untyped-def]
+    """(d-, the exponent of sqrt(2 pi) E1) for gap = z(x^2 - u) - z(x^2), or log S + z; root = sqrt(u), over = 1 / root, inverse = 1 / s."""
+    low = (gap * over + (rho - kappa) * root) * inverse - 0.5 * deviation * root
+    return low, -0.5 * low * low - rho * root * root
+
+
+@inlined
+def tail(x, part, whole):  # type: ignore[no-untyped-def]
+    """The product whole * N(x), where part = whole * N(-abs(x))."""
     return part if x <= 0.0 else whole - part
 
 
 @inlined
-def boundary_point(time, own, there, edge, volatility, rate, dividend):  # type: ignore[no-untyped-def]
-    """(r E1 / v, F's integrand, slope: its derivative in y(tau - t) - y(tau)); own = y(tau), there = y(tau - t), edge = log X."""
-    v = volatility * math.sqrt(time)
-    low = (there - own + (rate - dividend) * time) / v - 0.5 * v
-    peak = bell(low, -rate * time)
-    e, b = exp(edge - own), exp(edge - there)
-    upper = tail(low + v, b / e * peak, exp(-dividend * time))
-    density = peak / v
-    gain = rate - dividend * b
-    return rate * density, gain * density - e * dividend * upper, -gain * density * low / v
+def boundary_terms(low, peak, ratio, growth, mills, level, step):  # type: ignore[no-untyped-def]
+    """(E1, e E3, b) from peak = sqrt(2 pi) E1, ratio = b / e, growth = exp(-kappa u), the Mills ratio of abs(d+), level = e and step = v."""
+    peak = _INVERSE_ROOT_TWO_PI * peak
+    return peak, level * tail(low + step, ratio * peak * mills, growth), level * ratio
 
 
 @inlined
-def boundary_partials(time, own, there, edge, volatility, rate, dividend):  # type: ignore[no-untyped-def]
-    """F's integrand differentiated in (volatility, log maturity, rate, dividend), dt growing with maturity."""
-    v = volatility * math.sqrt(time)
-    gap = (there - own) / v
-    low = gap + (rate - dividend) * time / v - 0.5 * v
-    high = low + v
-    peak = bell(low, -rate * time)
-    e, b = exp(edge - own), exp(edge - there)
-    upper = e * tail(high, b / e * peak, exp(-dividend * time))
-    density = peak / v
-    gain = rate - dividend * b
-    turn = time / v * low * gain
-    late_low, late_high = 0.5 * low - gap, 0.5 * high - gap
-    by_maturity = (
-        gain * density
-        - dividend * upper
-        + density * (rate * (-rate * time - low * late_low - 0.5) - dividend * b * (v * late_high - dividend * time - high * late_high - 0.5))
-        + dividend * dividend * time * upper
-    )
+def boundary_point(low, peak, upper, below, over, rho, kappa):  # type: ignore[no-untyped-def]
+    """The integrands of (gain, loss, what e d has beyond the loss, slope) from peak = E1, upper = e E3, below = b, over = 1 / v."""
+    density, held = peak * over, kappa * upper
+    gain, lost = (rho - kappa * below) * density, max(held, 0.0)
+    return gain + (lost - held), lost, kappa * below * density + (held - lost), -gain * low * over
+
+
+@inlined
+def boundary_partials(low, peak, upper, below, root, deviation, inverse, rho, kappa):  # type: ignore[no-untyped-def]
+    """F's integrand differentiated in (s, rho, kappa)."""
+    time, step, density = root * root, deviation * root, peak * inverse / root
+    gain = rho - kappa * below
+    turn = root * inverse * low * gain
     return (
-        density / volatility * (gain * (low * high - 1.0) + dividend * b * v * low),
-        by_maturity,
-        density * (1.0 - time * rate - turn),
-        density * (turn - b + dividend * time * b) - upper * (1.0 - dividend * time),
+        density * inverse * (gain * (low * (low + step) - 1.0) + kappa * below * step * low),
+        density * (1.0 - time * rho - turn),
+        density * (turn - below + kappa * time * below) - upper * (1.0 - kappa * time),
     )
 
 
 @inlined
-def boundary_end(time, own, edge, volatility, rate, dividend):  # type: ignore[no-untyped-def]
-    """(n's, F's first term, and the derivatives of the latter in volatility, log maturity, rate, dividend; its slope is 0)."""
-    v = volatility * math.sqrt(time)
-    gap = (edge - own) / v
-    low = gap + (rate - dividend) * time / v - 0.5 * v
-    high = low + v
-    peak = bell(low, -rate * time)
-    e = exp(edge - own)
-    upper = e * tail(high, peak / e, exp(-dividend * time))
-    density = peak / v
-    late_low, late_high = 0.5 * low - gap, 0.5 * high - gap
-    by_maturity = density * (-rate * time - low * late_low - v * late_high + dividend * time + high * late_high) + dividend * time * upper
-    return density, -upper, peak * low / volatility, by_maturity, -time * density, time * (density + upper)
+def boundary_end(low, peak, upper, root, inverse):  # type: ignore[no-untyped-def]
+    """Outside the integrals: (phi(d0-) / v0, discounted, and F's derivatives in s, rho and kappa), from E1 and e E3, which is the loss."""
+    density, time = peak * inverse / root, root * root
+    return density, peak * low * inverse, -time * density, time * (density + upper)
 
 
 @inlined
-def premium_point(time, distance, moneyness, below, volatility, rate, dividend):  # type: ignore[no-untyped-def]
-    """The integrand of the early-exercise premium, in units of the strike.
+def premium_terms(low, peak, below, mills_low, mills_high, discount, asset, step):  # type: ignore[no-untyped-def]
+    """(E1, exp(-rho u) N(-d-), asset N(-d+)) from sqrt(2 pi) E1, b, discount = exp(-rho u) and asset = moneyness exp(-kappa u)."""
+    peak = _INVERSE_ROOT_TWO_PI * peak
+    return peak, tail(-low, peak * mills_low, discount), tail(-low - step, below * peak * mills_high, asset)
 
-    distance = log(S / B(T - t)), moneyness S / K, below = B(T - t) / K. Returns (integrand, slope in distance with its spot factor fixed,
-    d/d(volatility), d/d(log maturity), d/d(rate), d/d(dividend), the spot factor's part of the derivative in log S).
-    """
-    v = volatility * math.sqrt(time)
-    gap = distance / v
-    low = gap + (rate - dividend) * time / v - 0.5 * v
-    high = low + v
-    peak = bell(low, -rate * time)
-    cash = tail(-low, peak, exp(-rate * time))
-    asset = moneyness * tail(-high, below / moneyness * peak, exp(-dividend * time))
-    gain = rate - dividend * below
-    value = rate * cash - dividend * asset
+
+@inlined
+def premium_point(peak, cash, asset, below, over, rho, kappa):  # type: ignore[no-untyped-def]
+    """(integrand of the early-exercise premium, slope: its derivative in z, its derivative in log S) in units of the strike."""
+    slope = -peak * over * (rho - kappa * below)
+    return rho * cash - kappa * asset, slope, slope - kappa * asset
+
+
+@inlined
+def premium_partials(low, peak, cash, asset, below, root, deviation, inverse, rho, kappa):  # type: ignore[no-untyped-def]
+    """The integrand differentiated in (s, rho, kappa)."""
+    time = root * root
+    turn = (rho - kappa * below) * peak * root * inverse
     return (
-        value,
-        -peak / v * gain,
-        peak / volatility * (rate * high - dividend * below * low),
-        value - time * (rate * rate * cash - dividend * dividend * asset) - peak * (rate * (0.5 * low - gap) - dividend * below * (0.5 * high - gap)),
-        cash - rate * time * cash - gain * peak * time / v,
-        -asset + dividend * time * asset + gain * peak * time / v,
-        -dividend * asset,
+        peak * inverse * (rho * (low + deviation * root) - kappa * below * low),
+        cash - rho * time * cash - turn,
+        -asset + kappa * time * asset + turn,
     )
