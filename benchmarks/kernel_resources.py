@@ -44,7 +44,7 @@ class Resources:
         return min(_REGISTERS // a_block * self.block, _THREADS) / _THREADS
 
 
-def launches(only: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+def launches(only: str = "", slopes: tuple[bool, ...] = (False, True)) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """(name, kernel, types of its arguments) of every launch that differs, of all registered oracles with a kernel."""
     from numba import typeof
 
@@ -59,7 +59,7 @@ def launches(only: str = "") -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     seen = set()
     try:
         for one in (oracle(name) for name in ORACLES):
-            for gradient in (False, True) if isinstance(one, OnDevice) else ():
+            for gradient in slopes if isinstance(one, OnDevice) else ():
                 asked.clear()
                 one._solve_on_device(one.domain.to_natural(_middle(one.domain.dimension)), gradient)
                 for kernel, types in asked:
@@ -82,7 +82,7 @@ def compiled(name: str, kernel: Any, types: tuple[Any, ...]) -> Resources:
 
     dispatcher: Any = importlib.import_module("numba.cuda.dispatcher")
     dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=ARCHITECTURE)
-    ptx, _ = cuda.compile_ptx(kernel.function, types, cc=ARCHITECTURE, fastmath={"contract"}, launch_bounds=kernel.block)
+    ptx, _ = cuda.compile_ptx(kernel.function, types, cc=ARCHITECTURE, fastmath={"contract"})
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "kernel.ptx"
         source.write_text(ptx, encoding="utf-8")
@@ -114,12 +114,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="kernels whose name has WORD")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--gradients", action="store_true", help="leave out the kernels for values alone, which need less")
     options = parser.parse_args()
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0":
         sys.exit("kernel_resources compiles; NUMBA_ENABLE_CUDASIM must not be set")
     if not options.json:
         print("| kernel | registers | spilled, bytes | local memory, bytes | threads that fit |\n| --- | --- | --- | --- | --- |")
-    for launch in launches(options.only):
+    for launch in launches(options.only, (True,) if options.gradients else (False, True)):
         found = compiled(*launch)
         print(
             json.dumps(asdict(found) | {"occupancy": found.occupancy})

@@ -9,18 +9,19 @@ Known prices: elasticity 0 and rates 0 are L. Bachelier's formula less its mirro
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 
 from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, Condition, Row, nonnegative, positive
-from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.families import CLOSED
-from pybackdoor.oracles.scalar.noncentral import noncentral
+from pybackdoor.oracles.on_device import OnDevice
+from pybackdoor.oracles.scalar.block import store_row
+from pybackdoor.oracles.scalar.cev import REFERENCE, cev
 
-REFERENCE = 100.0
+__all__ = ["CEV", "DOMAIN", "REFERENCE", "CEVCall", "CEVPut"]
+
 DOMAIN = Domain(
     ("spot", "strike", "volatility", "elasticity", "maturity", "rate", "dividend"),
     (50.0, 50.0, 0.05, 0.0, 0.02, -0.02, 0.0),
@@ -28,14 +29,12 @@ DOMAIN = Domain(
     target="price",
 )
 
-_SHORTEST = 1e-6  # years; a shorter maturity is the payoff
-
 
 def _below_one(row: Row) -> torch.Tensor:
     return (row["elasticity"] < 1) & (row["elasticity"] >= -10)
 
 
-class CEV(BatchedOracle):
+class CEV(OnDevice, BatchedOracle):
     """Price in currency units with all seven derivatives.
 
     M. Schroder, "Computing the constant elasticity of variance option pricing formula", Journal of Finance 44 (1989), 211-219, by noncentral
@@ -58,6 +57,11 @@ class CEV(BatchedOracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self._run(_price, points, gradient, self.sign)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import cev, rows
+
+        return rows.solve(cev.price, x, gradient, self.sign)
+
 
 class CEVPut(CEV):
     """The put; see `CEV`."""
@@ -79,63 +83,5 @@ class CEVCall(CEV):
 
 @kernel
 def _price(points, values, gradients, status, sign):  # type: ignore[no-untyped-def]
-    answer = np.empty(8)
     for row in range(points.shape[0]):
-        if points[row, 4] < _SHORTEST:
-            _payoff(points[row], sign, answer)
-        else:
-            _one(points[row], sign, answer)
-        values[row] = answer[0]
-        status[row] = 0
-        for feature in range(7 if gradients.shape[0] > 0 else 0):
-            gradients[row, feature] = answer[1 + feature]
-        for part in range(8):
-            if not math.isfinite(answer[part]):
-                status[row] = 1
-
-
-@scalar
-def _payoff(point, sign, answer):  # type: ignore[no-untyped-def]
-    answer[:] = 0.0
-    if sign * (point[0] - point[1]) > 0.0:
-        answer[0], answer[1], answer[2] = sign * (point[0] - point[1]), sign, -sign
-        answer[5] = sign * (point[5] * point[1] - point[6] * point[0])
-
-
-@scalar
-def _growth(h):  # type: ignore[no-untyped-def]
-    """(h / (e^h - 1), the derivative of its logarithm)."""
-    if abs(h) < 1e-2:
-        square = h * h
-        return 1.0 / (1.0 + h * (0.5 + h * (1.0 / 6.0 + h * (1.0 / 24.0 + h * (1.0 / 120.0 + h / 720.0))))), -0.5 - h * (
-            1.0 / 12.0 - square * (1.0 / 720.0 - square / 30240.0)
-        )
-    return h / math.expm1(h), 1.0 / h + 1.0 / math.expm1(-h)
-
-
-@scalar
-def _one(point, sign, answer):  # type: ignore[no-untyped-def]
-    spot, strike, volatility, elasticity, maturity, rate, dividend = point
-    away, carry = 1.0 - elasticity, rate - dividend
-    theta = 0.5 / away
-    h = 2.0 * carry * away * maturity
-    ratio, turn = _growth(h)
-    scale = ratio / (2.0 * (volatility * away) ** 2 * maturity)
-    log_spot, log_strike = math.log(spot / REFERENCE), math.log(strike / REFERENCE)
-    x, y = scale * math.exp(2.0 * away * log_spot + h), scale * math.exp(2.0 * away * log_strike)
-    first, first_a, first_x, first_y = noncentral(1.0 + theta, x, y)
-    second, second_a, second_y, second_x = noncentral(theta, y, x)
-
-    held, paid = spot * math.exp(-dividend * maturity), strike * math.exp(-rate * maturity)
-    by_theta = -held * first_a - paid * second_a
-    by_x, by_y = x * (-held * first_x - paid * second_x), y * (-held * first_y - paid * second_y)  # in the logarithms of x and y
-    by_both, by_h = by_x + by_y, turn * (by_x + by_y) + by_x
-    asset, cash = (held * (1.0 - first), paid * second) if sign > 0.0 else (-held * first, -paid * (1.0 - second))
-    answer[0] = asset - cash
-    answer[1] = (asset + 2.0 * away * by_x) / spot
-    answer[2] = (2.0 * away * by_y - cash) / strike
-    answer[3] = -2.0 * by_both / volatility
-    answer[4] = by_theta * 2.0 * theta * theta + 2.0 * by_both / away - 2.0 * (log_spot * by_x + log_strike * by_y) - 2.0 * carry * maturity * by_h
-    answer[5] = -dividend * asset + rate * cash - by_both / maturity + 2.0 * carry * away * by_h
-    answer[6] = maturity * (cash + 2.0 * away * by_h)
-    answer[7] = -maturity * (asset + 2.0 * away * by_h)
+        store_row(cev(sign, points[row]), row, values, gradients, status)

@@ -21,6 +21,7 @@ from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.conditions import nonnegative, positive
 from pybackdoor.oracles.families import CLOSED
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.oracle import Oracle
 from pybackdoor.oracles.scalar.down_and_out_put import down_and_out_put
 from pybackdoor.records.evaluation import Evaluation
@@ -48,7 +49,7 @@ class PutOracle(Oracle):
         )
 
 
-class DownAndOutPut(PutOracle):
+class DownAndOutPut(OnDevice, PutOracle):
     """Price of the put by the formula of Reiner and Rubinstein (1991), with all five derivatives.
 
     Values are within 1e-10 and gradients within 1e-8 over the whole domain. Zero with zero gradient where strike <= barrier or barrier >= spot.
@@ -67,6 +68,11 @@ class DownAndOutPut(PutOracle):
 
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         return evaluate_with(self, x, gradient, None)
+
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import down_and_out_put, rows
+
+        return rows.solve(down_and_out_put.price, x, gradient, self.spot)
 
 
 Method = Callable[[np.ndarray, bool], tuple[np.ndarray, np.ndarray, np.ndarray]]

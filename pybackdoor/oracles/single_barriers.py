@@ -15,6 +15,7 @@ from pybackdoor.errors import InputError
 from pybackdoor.oracles.batched import BatchedOracle, Condition, nonnegative, positive
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.families import CLOSED
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.scalar.block import BLOCK, load_block, store_block
 from pybackdoor.oracles.scalar.single_barrier import single_barrier
 
@@ -30,7 +31,7 @@ def _waits(row: dict[str, torch.Tensor]) -> torch.Tensor:
     return (row["rate"] - row["dividend"] - 0.5 * variance) ** 2 + 2 * row["rate"] * variance >= 0
 
 
-class SingleBarrier(BatchedOracle):
+class SingleBarrier(OnDevice, BatchedOracle):
     """Price of one of the eight `KINDS`, in currency units, with all eight derivatives.
 
     kind: for example "down_out_put". A knock-out pays the rebate when the barrier is touched, a knock-in at maturity if it was not. A spot on the
@@ -62,6 +63,11 @@ class SingleBarrier(BatchedOracle):
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self._run(_price, points, gradient, *self._kind)
+
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import rows, single_barriers
+
+        return rows.solve(single_barriers.price, x, gradient, *self._kind)
 
 
 DOWN_IN_CALL, DOWN_IN_PUT, DOWN_OUT_CALL, DOWN_OUT_PUT, UP_IN_CALL, UP_IN_PUT, UP_OUT_CALL, UP_OUT_PUT = map(SingleBarrier, KINDS)

@@ -9,7 +9,18 @@ from device_parity import assert_odd_sizes, assert_parity, inside, needs_numba_c
 from pybackdoor.oracles import oracle
 
 pytestmark = needs_numba_cuda
-NAMES = ("european_put", "european_call")
+NAMES = (
+    "european_put",
+    "down_and_out_put",
+    "barrier_down_in_put",
+    "barrier_up_out_call",
+    "barrier_down_out_put",
+    "max_call_two",
+    "cev_put",
+    "cev_call",
+    "heston_put",
+    "heston_call",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,8 +35,8 @@ class Kernel:
 
     @cached_property
     def compiled(self) -> Any:
-        """Numba's dispatcher, which compiles for the arguments' types."""
-        return cuda.jit(**_OPTIONS, **({} if SIMULATED else {"launch_bounds": self.block}))(self.function)
+        """Numba's dispatcher, which compiles for the arguments' types. It is told no bounds: told the block, the assembler spills for occupancy."""
+        return cuda.jit(**_OPTIONS)(self.function)
 
     def __call__(self, count: int, *arguments: Any) -> None:
         """Launches it for `count` problems (none: does nothing); the tensors lie on one CUDA device. Raises UnsupportedError where it cannot run."""

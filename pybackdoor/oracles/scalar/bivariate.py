@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from pybackdoor.oracles.compiled import scalar
-from pybackdoor.oracles.scalar.vmath import normal
+from pybackdoor.oracles.scalar.vmath import normal, sine_cosine
 
 _NODES, _WEIGHTS = (tuple(part.tolist()) for part in np.polynomial.legendre.leggauss(20))
 
@@ -33,7 +33,7 @@ def _moderate(h, k, correlation):  # type: ignore[no-untyped-def]
     half, product, angle = 0.5 * (h * h + k * k), h * k, math.asin(correlation)
     total = 0.0
     for node in range(20):
-        sine = math.sin(0.5 * angle * (1.0 + _NODES[node]))
+        sine, _ = sine_cosine(0.5 * angle * (1.0 + _NODES[node]))
         total += _WEIGHTS[node] * math.exp((sine * product - half) / (1.0 - sine * sine))
     return total * angle / (4.0 * math.pi) + normal(-h)[0] * normal(-k)[0]
 

@@ -47,3 +47,14 @@ def store_block(work, row, first, values, gradients, status):  # type: ignore[no
             gradients[first + i, column] = part
             nothing += part * 0.0
         status[first + i] = OK if nothing == 0.0 else NOT_FINITE
+
+
+@scalar
+def store_row(answer, row, values, gradients, status):  # type: ignore[no-untyped-def]
+    """(value, *slopes) into values[row] and, unless it is empty, gradients[row]; the status as `store_block` sets it."""
+    values[row] = answer[0]
+    nothing = answer[0] * 0.0
+    for column in range(gradients.shape[1] if gradients.shape[0] > 0 else 0):
+        gradients[row, column] = answer[1 + column]
+        nothing += answer[1 + column] * 0.0
+    status[row] = OK if nothing == 0.0 else NOT_FINITE

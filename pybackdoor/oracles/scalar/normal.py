@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from pybackdoor.oracles.compiled import scalar
+from pybackdoor.oracles.compiled import inlined, scalar
 
 _INVERSE_ROOT_TWO_PI = 0.3989422804014326779399461
 _LOG_ROOT_TWO_PI = 0.9189385332046727417803297
@@ -47,7 +47,7 @@ def density(x):  # type: ignore[no-untyped-def]
     return _INVERSE_ROOT_TWO_PI * math.exp(-0.5 * x * x)
 
 
-@scalar
+@inlined
 def mills_ratio(x):  # type: ignore[no-untyped-def]
     """M(x) = Q(x) / phi(x) for x >= 0, Q the upper tail; no branch, no overflow."""
     t = (x - 5.5) / (x + 5.5)
@@ -57,7 +57,7 @@ def mills_ratio(x):  # type: ignore[no-untyped-def]
     return total / (x + 2.0)
 
 
-@scalar
+@inlined
 def lower_tail(x, log_weight):  # type: ignore[no-untyped-def]
     """exp(log_weight) N(x); for x <= 0 the two exponents are added first."""
     tail = math.exp(log_weight - 0.5 * x * x - _LOG_ROOT_TWO_PI) * mills_ratio(abs(x))
@@ -78,7 +78,7 @@ def log_distribution(x):  # type: ignore[no-untyped-def]
     return math.log1p(-density(x) * mills_ratio(x))
 
 
-@scalar
+@inlined
 def interval(low, high, width, log_weight):  # type: ignore[no-untyped-def]
     """The mass exp(log_weight) (N(high) - N(low)) for low <= high, without the cancellation in a short or far interval.
 
