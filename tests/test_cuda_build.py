@@ -3,41 +3,17 @@ fit the chip."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shutil
-import subprocess
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from compiled_kernels import assembled, doubles
+from compiled_kernels import machine_code as machine_code_of
 
-CSRC = Path(__file__).resolve().parents[1] / "csrc"
-FLAGS = ["-std=c++20", "-O3", "--fmad=false", "--expt-relaxed-constexpr", f"-I{CSRC}", f"-I{CSRC / 'include'}"]
 H200 = (132, 227 * 1024)
 A100 = (108, 163 * 1024)
 NETWORKS = {"64x3": (8, [64] * 3), "128x4": (8, [128] * 4), "16x2": (2, [16] * 2), "512x3": (64, [512] * 3), "linear": (5, [])}
-
-
-@pytest.fixture(scope="module")
-def nvcc() -> str:
-    found = shutil.which("nvcc")
-    if found is None:
-        pytest.skip("nvcc is not on the PATH")
-    return found
-
-
-@pytest.fixture(scope="module")
-def disassembler() -> str:
-    found = shutil.which("cuobjdump")
-    if found is None:
-        spec = importlib.util.find_spec("triton")
-        candidate = None if spec is None or spec.origin is None else Path(spec.origin).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-        found = str(candidate) if candidate is not None and candidate.exists() else None
-    if found is None:
-        pytest.skip("cuobjdump is neither on the PATH nor in an installed triton")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -64,28 +40,10 @@ def kernel_of(name: str, architecture: str) -> Kernel | None:
 
 
 @pytest.fixture(scope="module")
-def machine_code(native, disassembler) -> dict[Kernel, Counter]:
-    """Operations of every ascent in the module as built, for sm_80 and sm_90, and what it needs under "REG", "STACK" and "LOCAL"."""
-    environment = {"PATH": f"{Path(disassembler).parent}:/usr/bin:/bin"}  # nvdisasm is looked for beside cuobjdump's callers
-
-    def said(*options: str) -> list[str]:
-        done = subprocess.run([disassembler, *options, native.__file__], capture_output=True, text=True, check=True, env=environment)
-        return re.split(r"arch = sm_", done.stdout)[1:]
-
-    found: dict[Kernel, Counter] = {}
-    resources = said("--dump-resource-usage")
-    names = sorted(set(re.findall(r"Function (\S*ascent_kernel\S*):", "".join(resources))))
-    for file in said("--dump-sass", "--function", ",".join(names)):
-        for text in re.split(r"Function : ", file)[1:]:
-            kernel = kernel_of(text.split()[0], file.split()[0])
-            if kernel is not None:
-                found[kernel] = Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", text))
-    for file in resources:
-        for name, needs in re.findall(r"Function (\S+):\s+(REG.*)", file):
-            kernel = kernel_of(name, file.split()[0])
-            if kernel is not None:
-                found[kernel].update({key: int(number) for key, number in re.findall(r"(REG|STACK|LOCAL):(\d+)", needs)})
-    return found
+def machine_code(native) -> dict[Kernel, Counter]:
+    """Operations and needs of every ascent in the module as built, for sm_80 and sm_90."""
+    found = machine_code_of(native, "ascent_kernel")
+    return {kernel: needs for (architecture, name), needs in found.items() if (kernel := kernel_of(name, architecture))}
 
 
 def test_the_module_has_every_kernel_and_none_spills(native, machine_code):
@@ -107,43 +65,16 @@ def test_machine_code_is_single_precision_and_wide(machine_code):
             assert not any(operation.startswith("HMMA") for operation in operations)
             assert operations["FFMA"] > 500, kernel
             assert operations["LDS.128"] > 30  # activations
-        double = [name for name in operations if re.match(r"(DADD|DMUL|DFMA|DSETP|DMNMX)\b", name) or "F64" in name or "RCP64" in name]
-        assert double == []
+        assert doubles(operations) == []
         assert not any(operation.startswith("LD.E.128") for operation in operations), f"{kernel}: weights are read by generic addresses"
         through_caches = sum(number for operation, number in operations.items() if operation.startswith("LDG.E.128.CONSTANT"))
         assert (through_caches > 0) == (not kernel.resident), kernel
 
 
-def test_flags_are_those_of_the_build():
-    said = (CSRC / "cuda" / "CMakeLists.txt").read_text(encoding="utf-8")
-    assert all(flag in said for flag in FLAGS[:4])
-
-
-def test_intermediate_code_for_newer_chips_has_no_doubles_and_assembles_without_spills(native, disassembler, tmp_path):
-    """The module's own, for sm_90a."""
-    assembler = shutil.which("ptxas")
-    if assembler is None:
-        pytest.skip("ptxas is not on the PATH")
-    subprocess.run([disassembler, "--extract-ptx", "all", native.__file__], check=True, capture_output=True, cwd=tmp_path)
-    seen = set()
-    for file in sorted(tmp_path.glob("*.ptx")):
-        text = file.read_text(encoding="utf-8")
-        if "ascent_kernel" not in text:
-            continue
-        assert ".target sm_90" in text
-        assert ".f32" in text
-        assert ".f64" not in text
-        done = subprocess.run(
-            [assembler, "-v", "-O3", "-arch=sm_90a", "-o", str(tmp_path / "out"), str(file)], capture_output=True, text=True, check=True
-        )
-        numbers = re.findall(
-            r"'(\S*ascent_kernel\S*)' for 'sm_90a'.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads",
-            done.stdout + done.stderr,
-            re.DOTALL,
-        )
-        seen |= {name for name, *_ in numbers}
-        assert {tuple(map(int, spilled)) for _, *spilled in numbers} == {(0, 0, 0)}
-    assert len(seen) == len(KERNELS)
+def test_intermediate_code_has_no_doubles_and_assembles_without_spills_for_newer_chips(native, tmp_path):
+    spilled = assembled(native, "ascent_kernel", "sm_90a", tmp_path)
+    assert len(spilled) == len(KERNELS)
+    assert set(spilled.values()) == {(0, 0, 0)}
 
 
 @pytest.mark.parametrize("tensor", [False, True], ids=["fused", "tensor"])

@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from test_cuda_build import CSRC, FLAGS, disassembler, nvcc  # noqa: F401  (fixtures)
+from compiled_kernels import assembled, doubles, machine_code
 
-SOURCE = CSRC / "cuda" / "train.cu"
 H200, A100 = 227 * 1024, 163 * 1024
 WIDTHS = (32, 64, 128, 256)
-
-
-@pytest.fixture(scope="module", params=["80", "90a"])
-def compiled(request, nvcc, tmp_path_factory) -> tuple[Path, str]:  # noqa: F811
-    """The cubin of train.cu and what ptxas said of it."""
-    cubin = tmp_path_factory.mktemp("cuda") / f"train_{request.param}.cubin"
-    target = f"-gencode=arch=compute_{request.param},code=sm_{request.param}"
-    command = [nvcc, *FLAGS, target, "-cubin", "-Xptxas", "-v", "-o", str(cubin), str(SOURCE)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return cubin, done.stdout + done.stderr
-
-
-def test_no_kernel_spills(compiled):
-    _, said = compiled
-    kernels = re.findall(
-        r"TrainTileILi(\d+)ELb([01])E.*?(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers",
-        said,
-        re.DOTALL,
-    )
-    assert sorted((int(width), int(tensor)) for width, tensor, *_ in kernels) == [(width, tensor) for width in WIDTHS for tensor in (0, 1)]
-    for width, tensor, stack, stores, loads, registers in kernels:
-        print(f"{width} wide{' on tensor cores' if tensor == '1' else ''}: {registers} registers")
-        assert (stack, stores, loads) == ("0", "0", "0")
-        assert int(registers) <= 255  # 256 threads a block, one block a multiprocessor
-
-
-def test_machine_code_is_single_precision_and_reads_shared_memory_wide(compiled, disassembler):  # noqa: F811
-    environment = {"PATH": f"{Path(disassembler).parent}:/usr/bin:/bin"}
-    said = subprocess.run([disassembler, "--dump-sass", str(compiled[0])], capture_output=True, text=True, check=True, env=environment).stdout
-    kernels = re.split(r"Function : ", said)[1:]
-    assert len(kernels) == 2 * len(WIDTHS)
-    for kernel in kernels:
-        name = kernel.split()[0]
-        operations = Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z][A-Z0-9_.]*)", kernel))
-        double = [name for name in operations if re.match(r"(DADD|DMUL|DFMA|DSETP|DMNMX)\b", name) or "F64" in name or "RCP64" in name]
-        assert double == []
-        tensor = operations["HMMA.1688.F32.TF32"]
-        if "Lb1E" in name:
-            assert tensor >= 2 * 48 + 24, name  # 48 a panel, forward and backward, and the gradient's
-        else:
-            assert tensor == 0
-            assert operations["LDS.128"] > 100, name
-            assert operations["FFMA"] > 7.5 * operations["LDS.128"]  # 8 a load in the products
-        generic = [operation for operation in operations if re.match(r"(LD|ST|ATOM|RED)(\.E)?(\.|$)", operation)]
-        assert generic == [], f"{name}: shared memory is read by generic addresses, or something is added atomically"
-        assert not any(re.match(r"(ATOM|RED)", operation) for operation in operations)
-
-
-def test_intermediate_code_for_newer_chips_has_no_doubles(nvcc, tmp_path):  # noqa: F811
-    target = tmp_path / "train.ptx"
-    subprocess.run([nvcc, *FLAGS, "-arch=compute_90", "-ptx", "-o", str(target), str(SOURCE)], check=True)
-    text = target.read_text(encoding="utf-8")
-    assert ".target sm_90" in text
-    assert ".f32" in text
-    assert ".f64" not in text
+KERNELS = [(width, tensor) for width in WIDTHS for tensor in (False, True)]
 
 
 @pytest.fixture(scope="module")
 def native():
     return pytest.importorskip("pybackdoor._native_cuda", reason="the CUDA module is not built")
+
+
+@pytest.fixture(scope="module")
+def kernels(native) -> dict[tuple[str, int, bool], Counter]:
+    """By architecture, width and whether products are on tensor cores: operations and needs of every training in the module as built."""
+    found = {}
+    for (architecture, name), needs in machine_code(native, "train_kernel").items():
+        width, tensor = re.search(r"TrainTileILi(\d+)ELb([01])E", name).groups()
+        found[architecture, int(width), tensor == "1"] = needs
+    return found
+
+
+def test_the_module_has_every_kernel_and_none_spills(native, kernels):
+    architectures = {target.split("-")[0] for target in native.targets.split()}
+    assert {"80", "90"} <= architectures
+    assert sorted(kernels) == sorted((architecture, *kernel) for architecture in architectures for kernel in KERNELS)
+    for kernel, needs in kernels.items():
+        print(f"{kernel}: {needs['REG']} registers")
+        assert needs["STACK"] == needs["LOCAL"] == 0, kernel
+        assert 0 < needs["REG"] <= 255  # 256 threads a block, one block a multiprocessor
+
+
+def test_machine_code_is_single_precision_and_reads_shared_memory_wide(kernels):
+    for kernel, operations in kernels.items():
+        assert doubles(operations) == []
+        tensor = operations["HMMA.1688.F32.TF32"]
+        if kernel[2]:
+            assert tensor >= 2 * 48 + 24, kernel  # 48 a panel, forward and backward, and the gradient's
+        else:
+            assert tensor == 0
+            assert operations["LDS.128"] > 100, kernel
+            assert operations["FFMA"] > 7.5 * operations["LDS.128"]  # 8 a load in the products
+        generic = [operation for operation in operations if re.match(r"(LD|ST|ATOM|RED)(\.E)?(\.|$)", operation)]
+        assert generic == [], f"{kernel}: shared memory is read by generic addresses, or something is added atomically"
+        assert not any(re.match(r"(ATOM|RED)", operation) for operation in operations)
+
+
+def test_intermediate_code_has_no_doubles_and_assembles_without_spills_for_newer_chips(native, tmp_path):
+    spilled = assembled(native, "train_kernel", "sm_90a", tmp_path)
+    assert len(spilled) == len(KERNELS)
+    assert set(spilled.values()) == {(0, 0, 0)}
 
 
 NETWORKS = {
