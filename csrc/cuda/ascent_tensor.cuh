@@ -26,9 +26,6 @@ struct Fragments {
   float a[2][M][4], b[2][N][2];
 };
 
-// The leading eleven bits. A NaN may become infinite; its rest is NaN.
-PYBACKDOOR_DEVICE float leading_tf32(float x) { return from_word(to_word(x) & 0xffffe000u); }
-
 template <bool Exact>
 PYBACKDOOR_DEVICE void split(float x, float& leading, float& rest) {
   leading = Exact ? leading_tf32(x) : nearest_tf32(x);

@@ -81,6 +81,9 @@ PYBACKDOOR_DEVICE Four load4_far(const float* p) {
 }
 PYBACKDOOR_DEVICE void store4_far(float* p, const Four& v) { __stcg(reinterpret_cast<float4*>(p), make_float4(v.x[0], v.x[1], v.x[2], v.x[3])); }
 
+// The leading eleven bits. A NaN may become infinite.
+PYBACKDOOR_DEVICE float leading_tf32(float x) { return from_word(to_word(x) & 0xffffe000u); }
+
 // The nearest TF32 number, ties away from zero; NaN stays NaN.
 PYBACKDOOR_DEVICE float nearest_tf32(float x) {
   unsigned bits;

@@ -25,7 +25,7 @@ struct TensorSums {
 
 // x = high + rest; high has 11 significant bits, rounded to nearest.
 PYBACKDOOR_DEVICE float tensor_part(float x, float& rest) {
-  const float high = from_word((to_word(x) + 0x1000u) & 0xffffe000u);
+  const float high = leading_tf32(from_word(to_word(x) + 0x1000u));
   rest = x - high;
   return high;
 }

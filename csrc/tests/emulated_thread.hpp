@@ -102,27 +102,36 @@ inline void load2(const float* p, float& first, float& second) {
 inline unsigned to_word(float x) { return std::bit_cast<unsigned>(x); }
 inline float from_word(unsigned word) { return std::bit_cast<float>(word); }
 
+inline float leading_tf32(float x) { return from_word(to_word(x) & 0xffffe000u); }
+
+// What a tensor core makes of sum + left(0) right(0) + ... + left(3) right(3), at its worst: factors cut to TF32, the sum rounded towards zero.
+template <class Left, class Right>
+float cut_off_sum(float sum, const Left& left, const Right& right) {
+  double exact = sum;
+  for (int k = 0; k < 4; ++k) exact += double(leading_tf32(left(k))) * double(leading_tf32(right(k)));
+  const float rounded = float(exact);
+  return std::fabs(rounded) > std::fabs(exact) ? std::nextafter(rounded, 0.0f) : rounded;
+}
+
 // From the definition of mma.m16n8k8: row p + 8 h, column c of piece (m, n) of the result is the sum over k of a(row, k) b(k, column).
 inline void multiply_tf32(const Thread& thread, const float (&a)[2][4], const float (&b)[2][2], float (&c)[2][2][4]) {
   EmulatedWarp& warp = thread.host->warp[thread.warp];
   float (&own)[12] = warp.factors[thread.lane];
-  const auto cut = [](float x) { return from_word(to_word(x) & 0xffffe000u); };
-  for (int i = 0; i < 8; ++i) own[i] = cut(a[i / 4][i % 4]);
-  for (int i = 0; i < 4; ++i) own[8 + i] = cut(b[i / 2][i % 2]);
+  for (int i = 0; i < 8; ++i) own[i] = a[i / 4][i % 4];
+  for (int i = 0; i < 4; ++i) own[8 + i] = b[i / 2][i % 2];
   warp.barrier.arrive_and_wait();
   const int p = thread.lane >> 2, q = thread.lane & 3;
   for (int m = 0; m < 2; ++m)
     for (int n = 0; n < 2; ++n)
       for (int i = 0; i < 4; ++i)
-        for (int k = 0; k < 8; ++k) {
-          const float left = warp.factors[4 * p + k % 4][4 * m + 2 * (k / 4) + i / 2];
-          const float right = warp.factors[4 * (2 * q + i % 2) + k % 4][8 + 2 * n + k / 4];
-          c[m][n][i] = std::fma(left, right, c[m][n][i]);
-        }
+        for (int half = 0; half < 2; ++half)
+          c[m][n][i] = cut_off_sum(
+              c[m][n][i], [&](int k) { return warp.factors[4 * p + k][4 * m + 2 * half + i / 2]; },
+              [&](int k) { return warp.factors[4 * (2 * q + i % 2) + k][8 + 2 * n + half]; });
   warp.barrier.arrive_and_wait();
 }
 
-inline float nearest_tf32(float x) { return std::isnan(x) ? x : from_word((to_word(x) + 0x1000u) & 0xffffe000u); }
+inline float nearest_tf32(float x) { return std::isnan(x) ? x : leading_tf32(from_word(to_word(x) + 0x1000u)); }
 
 template <class Fragments>
 void share_fragments(const Thread& thread, const Fragments& fragments) {
@@ -132,7 +141,7 @@ void share_fragments(const Thread& thread, const Fragments& fragments) {
 }
 inline void release_fragments(const Thread& thread) { warp_barrier(thread); }
 
-// The same with what tensor cores do to sums, at its worst: four terms at a time are added, and the sum is cut off.
+// The same for one piece, of factors that the lanes read where they lie.
 template <class Fragments>
 void multiply_shared(const Thread& thread, const Fragments& fragments, const float (&a)[4], const float (&b)[2], float& d0, float& d1, float& d2,
                      float& d3) {
@@ -140,17 +149,14 @@ void multiply_shared(const Thread& thread, const Fragments& fragments, const flo
   const auto factor = [&](int lane, const float& own) {  // of another lane: at the same place in its fragments
     float number;
     std::memcpy(&number, warp.fragments[lane] + (reinterpret_cast<const char*>(&own) - reinterpret_cast<const char*>(&fragments)), sizeof number);
-    return double(from_word(to_word(number) & 0xffffe000u));
+    return number;
   };
   const int p = thread.lane >> 2, q = thread.lane & 3;
   float* const d[4] = {&d0, &d1, &d2, &d3};
   for (int i = 0; i < 4; ++i)
-    for (int half = 0; half < 2; ++half) {
-      double sum = *d[i];
-      for (int k = 0; k < 4; ++k) sum += factor(4 * p + k, a[2 * half + i / 2]) * factor(4 * (2 * q + i % 2) + k, b[half]);
-      const float rounded = float(sum);
-      *d[i] = std::fabs(rounded) > std::fabs(sum) ? std::nextafter(rounded, 0.0f) : rounded;
-    }
+    for (int half = 0; half < 2; ++half)
+      *d[i] = cut_off_sum(
+          *d[i], [&](int k) { return factor(4 * p + k, a[2 * half + i / 2]); }, [&](int k) { return factor(4 * (2 * q + i % 2) + k, b[half]); });
 }
 
 template <bool>
