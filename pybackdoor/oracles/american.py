@@ -181,9 +181,9 @@ def _price(points, values, gradients, status, coarse, fine, onward, premium, ste
     for first in range(0, points.shape[0], LANES):
         _prepare(points, first, w, given)
         first_boundary(w, coarse, start)
-        newton(w, coarse, steps[0], start, False)
+        newton(w, coarse, steps[0], steps[0], start)
         prolong(w, onward, start, nodes)
-        newton(w, fine, steps[1], nodes, gradient)
+        newton(w, fine, steps[1], steps[1] + (1 if gradient else 0), nodes)
         _premium(w, premium, nodes, gradient)
         _finish(w, given, nodes)
         for i in range(min(LANES, points.shape[0] - first)):

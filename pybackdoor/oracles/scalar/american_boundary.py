@@ -176,14 +176,14 @@ def _residual(points, node, nodes, w, partials):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def newton(w, table, steps, nodes, gradient):  # type: ignore[no-untyped-def]
-    """Newton steps from the y in nodes; if asked for, the right sides become dy/d(s, rho, kappa) at the last y.
+def newton(w, table, steps, turns, nodes):  # type: ignore[no-untyped-def]
+    """Newton steps from the y in nodes; with one turn more the right sides become dy/d(s, rho, kappa) at the last y.
 
     No step lowers y below a fifth of itself or trebles it. F's Jacobian in the y at other times, which is exact at the solution, serves for that of
     log(gain / loss).
     """
     count = table.shape[0]
-    for step in range(steps + 1 if gradient else steps):
+    for step in range(turns):
         last = step == steps
         square(count, nodes)
         for node in range(count):
@@ -222,17 +222,17 @@ def _equation(w, node, count, nodes, last):  # type: ignore[no-untyped-def]
             nodes[jacobian + other, i] = nodes[slopes + other, i] * nodes[other, i] * w[OTHER + i]
     for i in range(LANES):
         nodes[jacobian + node, i] += w[OUTFLOW + i] / w[LOSS + i] - w[SLOPE + i] * w[OTHER + i]
-    if not last:
+    if last:
+        for i in range(LANES):
+            moving = w[OUTFLOW + i] if w[LIMIT + i] > 0.0 else 0.0  # X = r/q moves with both
+            w[PARTIALS + LANES + i] -= moving / (w[RHO + i] if moving != 0.0 else 1.0)
+            w[PARTIALS + 2 * LANES + i] += moving / (w[KAPPA + i] if moving != 0.0 else 1.0)
+        for column in range(3):
+            for i in range(LANES):
+                nodes[right + column * count + node, i] = -w[PARTIALS + column * LANES + i] * w[OTHER + i]
+    else:
         for i in range(LANES):
             nodes[right + node, i] = log(w[LOSS + i] * w[OTHER + i])
-        return
-    for i in range(LANES):
-        moving = w[OUTFLOW + i] if w[LIMIT + i] > 0.0 else 0.0  # X = r/q moves with both
-        w[PARTIALS + LANES + i] -= moving / (w[RHO + i] if moving != 0.0 else 1.0)
-        w[PARTIALS + 2 * LANES + i] += moving / (w[KAPPA + i] if moving != 0.0 else 1.0)
-    for column in range(3):
-        for i in range(LANES):
-            nodes[right + column * count + node, i] = -w[PARTIALS + column * LANES + i] * w[OTHER + i]
 
 
 @scalar
