@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,16 +14,30 @@ def in_chunks(work: Callable[[int, int], None], count: int, chunk: int) -> None:
 
     The threads are started for this call and gone after it; `work` must release the interpreter lock to gain by them. What it raises is raised here.
     """
-    bounds = [(start, min(start + chunk, count)) for start in range(0, count, chunk)]
-    workers = min(settings.threads(), len(bounds))
+    starts = range(0, count, chunk)
+    waiting = iter(starts)  # all threads take from it: one future a chunk would cost half of what a second thread brings
+
+    def take() -> None:
+        try:
+            for start in waiting:
+                work(start, min(start + chunk, count))
+        except BaseException:
+            _give_up(waiting)
+            raise
+
+    workers = min(settings.threads(), len(starts))
     if workers <= 1:
-        for start, stop in bounds:
-            work(start, stop)
+        take()
         return
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done in [pool.submit(work, start, stop) for start, stop in bounds]:
+            for done in [pool.submit(take) for _ in range(workers)]:
                 done.result()
         except BaseException:  # an interrupt included: the chunks not begun are given up, and it goes on its way
-            pool.shutdown(wait=False, cancel_futures=True)
+            _give_up(waiting)
+            pool.shutdown(wait=False)
             raise
+
+
+def _give_up(waiting: object) -> None:
+    deque(waiting, maxlen=0)  # type: ignore[call-overload]
