@@ -54,7 +54,7 @@ def launches(only: str = "", slopes: tuple[bool, ...] = (False, True)) -> Iterat
 
     asked: list[tuple[Any, tuple[Any, ...]]] = []
     launch = Kernel.__call__
-    Kernel.__call__ = lambda self, count, *arguments: asked.append((self, tuple(map(_type, arguments))))  # type: ignore[method-assign]
+    Kernel.__call__ = lambda self, count, *arguments, **_: asked.append((self, tuple(map(_type, arguments))))  # type: ignore[method-assign]
     _type: Callable[[Any], Any] = lambda given: typeof(given.numpy() if hasattr(given, "numpy") else given)  # noqa: E731
     seen = set()
     try:

@@ -6,17 +6,18 @@ Source and known price: L. Andersen, M. Lake and D. Offengenden, "High-performan
 
 from __future__ import annotations
 
-import math
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 
 from pybackdoor.domain import Domain
 from pybackdoor.oracles.batched import BatchedOracle, Condition, Row, nonnegative, positive
-from pybackdoor.oracles.compiled import inlined, kernel, scalar
+from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.families import CLOSED
 from pybackdoor.oracles.levels import Levelled
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.scalar.american_boundary import (
     CHANGE,
     DEVIATION,
@@ -47,10 +48,10 @@ from pybackdoor.oracles.scalar.american_boundary import (
     spread,
     square,
 )
+from pybackdoor.oracles.scalar.american_option import posed, priced
 from pybackdoor.oracles.scalar.american_points import arguments, premium_partials, premium_point, premium_terms
 from pybackdoor.oracles.scalar.block import NOT_CONVERGED, NOT_FINITE, OK, cache_lines
-from pybackdoor.oracles.scalar.european import european
-from pybackdoor.oracles.scalar.vmath import log, log_ratio, mills_ratio
+from pybackdoor.oracles.scalar.vmath import mills_ratio
 
 DOMAIN = Domain(
     ("spot", "strike", "volatility", "maturity", "rate", "dividend"),
@@ -62,9 +63,7 @@ DOMAIN = Domain(
 LEVELS = {"fast": ((4, 8), (8, 12), 24, 6, 2), "standard": ((8, 8), (16, 24), 40, 5, 2), "high": ((8, 8), (24, 40), 64, 5, 2)}
 
 _ACCURACY = {"fast": "median 7e-7, largest 4e-4", "standard": "median 8e-9, largest 5e-6", "high": "median 6e-10, largest 3e-6"}
-_SHORTEST = 1e-8  # years; a shorter maturity is the payoff
 _UNSETTLED = 0.05  # the last Newton step changed the boundary by more, relative to its distance from its limit: not converged
-_LONGEST = 8.0  # deviations that rate less dividend moves the spot until nothing but exp(-32) of a put has yet to be exercised or to lose its value
 
 
 def _single_boundary(right: str, row: Row) -> torch.Tensor:
@@ -73,7 +72,7 @@ def _single_boundary(right: str, row: Row) -> torch.Tensor:
     return ~((rate < 0) & (dividend < rate))
 
 
-class American(Levelled, BatchedOracle):
+class American(OnDevice, Levelled, BatchedOracle):
     """Price in currency units with all six derivatives, those of the discrete scheme.
 
     level: "fast", "standard" or "high". Median, 99 % and largest error over the domain (half of the features at a bound: the same but for the
@@ -115,6 +114,14 @@ class American(Levelled, BatchedOracle):
         values, gradients, status = self._run(_price, np.ascontiguousarray(points[:, swapped]), gradient, *_tables(self.level))
         return values, gradients[:, swapped].contiguous(), status
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import american, rows
+
+        *tables, steps = _tables_on(self.level, x.device)
+        nodes, outer = LEVELS[self.level][1][0], LEVELS[self.level][2]
+        place = {"lanes": nodes, "shared": 8 * american.shared_numbers(nodes, outer)}
+        return rows.solve(american.price, x, gradient, int(self.right == "call"), *tables, *steps, _UNSETTLED, **place)
+
 
 class AmericanPut(American):
     """The put; see `American`."""
@@ -139,6 +146,13 @@ def _tables(level: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray,
     sines, cosines, weights = _quadrature(outer, 2)
     premium = _table(np.stack([sines, 1.0 / sines, weights], axis=1), fine, cosines)
     return _boundary_table(*few), _boundary_table(*many), onward, premium, (first, last)
+
+
+@cache
+def _tables_on(level: str, device: torch.device) -> tuple[Any, ...]:
+    """`_tables` as tensors on a device."""
+    *tables, steps = _tables(level)
+    return *(torch.from_numpy(table).to(device) for table in tables), steps
 
 
 def _boundary_table(count: int, quadrature: int) -> np.ndarray:
@@ -197,27 +211,16 @@ def _price(points, values, gradients, status, coarse, fine, onward, premium, ste
 
 @scalar
 def _prepare(points, first, w, given):  # type: ignore[no-untyped-def]
-    """Points into rows of w; options never exercised early get a harmless rate there. given: spot, strike, volatility, maturity, rate, dividend."""
+    """Points into rows of w, posed, and as given: spot, strike, volatility, maturity, rate, dividend."""
     for i in range(LANES):
         row = min(first + i, points.shape[0] - 1)
         for feature in range(6):
             given[feature, i] = points[row, feature]
-        rate, dividend = points[row, 4], points[row, 5]
-        rate = 0.05 if _never_early(rate, dividend) else rate
-        longest = _LONGEST * points[row, 2] / (rate - dividend) if rate > dividend else math.inf
-        given[3, i] = min(given[3, i], longest * longest) if rate == points[row, 4] else given[3, i]
-        maturity = max(given[3, i], _SHORTEST)
-        w[DEVIATION + i] = points[row, 2] * math.sqrt(maturity)
+        given[3, i], w[DEVIATION + i], w[RHO + i], w[KAPPA + i], w[LIMIT + i], w[SPOT + i] = posed(
+            given[0, i], given[1, i], given[2, i], given[3, i], given[4, i], given[5, i]
+        )
         w[INVERSE + i] = 1.0 / w[DEVIATION + i]
-        w[RHO + i], w[KAPPA + i] = rate * maturity, dividend * maturity
-        w[LIMIT + i] = log(dividend / rate) if rate < dividend else 0.0
-        w[MONEYNESS + i] = points[row, 0] / points[row, 1]
-        w[SPOT + i] = log_ratio(points[row, 0], points[row, 1])
-
-
-@inlined
-def _never_early(rate, dividend):  # type: ignore[no-untyped-def]
-    return rate < 0.0 or (rate == 0.0 and dividend >= 0.0)
+        w[MONEYNESS + i] = given[0, i] / given[1, i]
 
 
 @scalar
@@ -281,28 +284,11 @@ def _add_premium(root, over, weight, w):  # type: ignore[no-untyped-def]
 @scalar
 def _finish(w, given, nodes):  # type: ignore[no-untyped-def]
     """OUT: price and gradient, from the premium's."""
+    n = LANES
     for i in range(LANES):
-        spot, strike, volatility, maturity, rate, dividend = given[0, i], given[1, i], given[2, i], given[3, i], given[4, i], given[5, i]
-        value, by_spot, by_strike, by_volatility, by_maturity, by_rate, by_dividend = european(
-            -1.0, spot, strike, volatility, maturity, rate, dividend
-        )
-        early = not (_never_early(rate, dividend) or maturity <= _SHORTEST)
+        given_here = given[0, i], given[1, i], given[2, i], given[3, i], given[4, i], given[5, i]
+        premium = w[OUT + i], w[OUT + n + i], w[OUT + 2 * n + i], w[OUT + 3 * n + i], w[OUT + 4 * n + i]
+        early, value, a, b, c, d, e, f = priced(given_here, w[SPOT + i] <= -w[LIMIT + i] - nodes[0, i], premium)
+        w[OUT + i], w[OUT + n + i], w[OUT + 2 * n + i], w[OUT + 3 * n + i] = value, a, b, c
+        w[OUT + 4 * n + i], w[OUT + 5 * n + i], w[OUT + 6 * n + i] = d, e, f
         w[CHANGE + i] = w[CHANGE + i] if early else 0.0
-        exercised = early and w[SPOT + i] <= -w[LIMIT + i] - nodes[0, i]
-        root = math.sqrt(max(maturity, _SHORTEST))
-        premium, a = strike * w[OUT + i], strike * w[OUT + 1 * LANES + i]
-        b, c, d = strike * w[OUT + 2 * LANES + i], strike * w[OUT + 3 * LANES + i], strike * w[OUT + 4 * LANES + i]
-        value += premium if early else 0.0
-        by_spot += a / spot if early else 0.0
-        by_strike += (premium - a) / strike if early else 0.0
-        by_volatility += root * b if early else 0.0
-        by_maturity += 0.5 * volatility / root * b + rate * c + dividend * d if early else 0.0
-        by_rate += maturity * c if early else 0.0
-        by_dividend += maturity * d if early else 0.0
-        w[OUT + i] = strike - spot if exercised else value
-        w[OUT + 1 * LANES + i] = -1.0 if exercised else by_spot
-        w[OUT + 2 * LANES + i] = 1.0 if exercised else by_strike
-        w[OUT + 3 * LANES + i] = 0.0 if exercised else by_volatility
-        w[OUT + 4 * LANES + i] = 0.0 if exercised else by_maturity
-        w[OUT + 5 * LANES + i] = 0.0 if exercised else by_rate
-        w[OUT + 6 * LANES + i] = 0.0 if exercised else by_dividend

@@ -46,7 +46,15 @@ def test_kernels_neither_spill_nor_use_local_memory():
     for kernel in found:
         print(kernel)
     names = {kernel["kernel"].split(",")[0] for kernel in found}
-    assert {"european_vanilla.price", "down_and_out_put.price", "single_barriers.price", "max_call_two.price", "cev.price", "heston.price"} <= names
+    assert {
+        "european_vanilla.price",
+        "down_and_out_put.price",
+        "single_barriers.price",
+        "max_call_two.price",
+        "cev.price",
+        "heston.price",
+        "american.price",
+    } <= names
     assert [kernel for kernel in found if kernel["spilled"]] == []
     assert [kernel for kernel in found if kernel["local"] > LOCAL.get(kernel["kernel"].split(",")[0], 0)] == []
     assert all(kernel["registers"] * kernel["block"] <= 65536 for kernel in found)

@@ -38,13 +38,17 @@ class Kernel:
         """Numba's dispatcher, which compiles for the arguments' types. It is told no bounds: told the block, the assembler spills for occupancy."""
         return cuda.jit(**_OPTIONS)(self.function)
 
-    def __call__(self, count: int, *arguments: Any) -> None:
-        """Launches it for `count` problems (none: does nothing); the tensors lie on one CUDA device. Raises UnsupportedError where it cannot run."""
+    def __call__(self, count: int, *arguments: Any, lanes: int | None = None, shared: int = 0) -> None:
+        """Launches it for `count` problems (none: does nothing); the tensors lie on one CUDA device. Raises UnsupportedError where it cannot run.
+
+        lanes: threads a problem, where the kernel's own number will not do; shared: bytes of dynamic shared memory a problem.
+        """
         if count == 0:
             return
-        blocks = -(-count * self.lanes // self.block)
+        problems = self.block // (lanes or self.lanes)  # of a block
+        blocks, memory = -(-count // problems), problems * shared
         if SIMULATED:
-            self.compiled[blocks, self.block](*(given.numpy() if isinstance(given, torch.Tensor) else given for given in arguments))
+            self.compiled[blocks, self.block, 0, memory](*(given.numpy() if isinstance(given, torch.Tensor) else given for given in arguments))
             return
         reason = unavailable()
         if reason is not None:
@@ -54,7 +58,7 @@ class Kernel:
             raise UnsupportedError(f"kernel {self.name} runs on a CUDA device; its tensors lie on {place}: move them there")
         with torch.cuda.device(place), cuda.gpus[torch.cuda.current_device()]:
             stream = cuda.external_stream(torch.cuda.current_stream().cuda_stream)
-            self.compiled[blocks, self.block, stream](*(_seen(given) for given in arguments))
+            self.compiled[blocks, self.block, stream, memory](*(_seen(given) for given in arguments))
 
 
 def _seen(given: Any) -> Any:
@@ -63,7 +67,7 @@ def _seen(given: Any) -> Any:
 
 
 def kernel(*, block: int = 128, lanes: int = 1) -> Callable[[Callable[..., Any]], Kernel]:
-    """A kernel in blocks of `block` threads, `lanes` of them a problem: thread t is lane t % lanes of problem t // lanes, if there is one so far.
+    """A kernel in blocks of `block` threads, `lanes` of them a problem; as many problems a block as there is room for, threads left over none.
 
     The function gets `Kernel.__call__`'s arguments after the count and is compiled for their types. It says itself which threads have nothing to do:
 

@@ -15,13 +15,16 @@ from pybackdoor.oracles.cuda.launch import Kernel, device
 from pybackdoor.oracles.scalar.block import NOT_FINITE, OK
 
 
-def solve(kernel: Kernel, points: torch.Tensor, gradient: bool, *constants: Any) -> tuple[torch.Tensor, ...]:
-    """Values [N], gradients [N, d] (or nothing), and status [N] int64 of the rows of points [N, d], all on the device of the points."""
+def solve(kernel: Kernel, points: torch.Tensor, gradient: bool, *constants: Any, **launch: int) -> tuple[torch.Tensor, ...]:
+    """Values [N], gradients [N, d] (or nothing), and status [N] int64 of the rows of points [N, d], all on the device of the points.
+
+    launch: `lanes` and `shared` of `Kernel.__call__`.
+    """
     count = points.shape[0]
     values = points.new_empty(count)
     gradients = points.new_empty(points.shape if gradient else (1,))
     status = points.new_empty(count, dtype=torch.int64)
-    kernel(count, points.contiguous(), values, gradients, status, *constants)
+    kernel(count, points.contiguous(), values, gradients, status, *constants, **launch)
     return values, gradients, status
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 
 from pybackdoor.oracles.compiled import inlined, scalar
+from pybackdoor.oracles.scalar.american_option import first_distance
 from pybackdoor.oracles.scalar.american_points import arguments, boundary_end, boundary_partials, boundary_point, boundary_terms
 from pybackdoor.oracles.scalar.vmath import exp, log, mills_ratio
 
@@ -37,21 +38,10 @@ def node_rows(count):  # type: ignore[no-untyped-def]
 
 @scalar
 def first_boundary(w, table, nodes):  # type: ignore[no-untyped-def]
-    """Sets y, the first rows of nodes, by a flat-boundary formula, made monotone.
-
-    Source: P. Bjerksund and G. Stensland, Scandinavian Journal of Management 9 (1993), 87-99.
-    """
+    """Sets y, the first rows of nodes, to a first guess."""
     for node in range(table.shape[0]):
-        root = table[node, 0, 0]
         for i in range(LANES):
-            variance = w[DEVIATION + i] * w[DEVIATION + i]
-            carry = (w[KAPPA + i] - w[RHO + i]) / variance
-            beta = 0.5 - carry + math.sqrt(max((carry - 0.5) * (carry - 0.5) + 2.0 * w[KAPPA + i] / variance, 0.0))
-            far = beta / max(beta - 1.0, 1e-8) * exp(-w[LIMIT + i]) - 1.0  # how far the perpetual option's boundary lies beyond the limit, relative
-            far = min(max(far, 1e-4), 1e4)
-            deviation = w[DEVIATION + i] * root
-            late = max(2.0 * deviation + carry * variance * root * root, deviation)
-            nodes[node, i] = log(1.0 + far * (1.0 - exp(-late / far)))
+            nodes[node, i] = first_distance(table[node, 0, 0], w[DEVIATION + i], w[RHO + i], w[KAPPA + i], w[LIMIT + i])
 
 
 @scalar
