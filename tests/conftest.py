@@ -31,6 +31,13 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--require-gpu: torch finds no CUDA device")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of oracles' kernels, in the simulator without a device, are tests for a GPU with one."""
+    for item in items if torch.cuda.is_available() else ():
+        if item.path.match("oracles/test_gpu_*.py"):
+            item.add_marker(pytest.mark.gpu)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
