@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--require-gpu: torch finds no CUDA device")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests of oracles' kernels, in the simulator without a device, are tests for a GPU with one."""
     for item in items if torch.cuda.is_available() else ():
