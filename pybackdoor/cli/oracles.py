@@ -109,8 +109,8 @@ def _domain(one: Oracle) -> str:
 
 
 def _facts(one: Oracle) -> list[tuple[str, str]]:
-    facts = [("method", one.method), ("error", one.accuracy), ("cost", _cost(one)), ("domain", _domain(one))]
-    return facts if one.devices == ("cpu",) else [*facts, ("devices", ", ".join(one.devices))]
+    devices = [] if one.devices == ("cpu",) else [("devices", ", ".join(one.devices))]
+    return [("method", one.method), ("error", one.accuracy), ("cost", _cost(one)), *devices, ("domain", _domain(one))]
 
 
 def _wrapped(text: str, indent: int, hanging: int) -> list[str]:
