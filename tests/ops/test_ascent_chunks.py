@@ -70,6 +70,22 @@ def test_chunks_change_nothing(monkeypatch, working, parts, filled):
         torch.testing.assert_close(getattr(ascents, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
 
 
+def test_the_reference_works_in_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "WORKING_BYTES", 5000)
+    seen, given = [], problem(**every_part())
+    monkeypatch.setattr(reference, "ascend", lambda part, whole=reference.ascend: seen.append(part.starts.shape[0]) or whole(part))
+    ascents = reference.BACKEND.ascend(given)
+    values, gradients = reference.BACKEND.value_and_input_gradient(given.network, given.starts, "float64", None, None)
+    assert len(seen) > 3
+    assert sum(seen) == COUNT
+    monkeypatch.undo()
+    whole = reference.ascend(given)
+    for name in FIELDS:
+        torch.testing.assert_close(getattr(ascents, name), getattr(whole, name), rtol=1e-12, atol=1e-12)
+    for found, expected in zip((values, gradients), reference.value_and_input_gradient(given.network, given.starts), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("working", [1, 300, WORKING_BYTES])
 def test_values_and_gradients_in_chunks(monkeypatch, working):
     monkeypatch.setattr(chunks, "WORKING_BYTES", working)

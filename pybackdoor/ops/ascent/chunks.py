@@ -19,15 +19,17 @@ WORKING_BYTES = 1 << 28
 _SINGLE, _DOUBLE = 4, 8
 
 
-def ascend_in_chunks(problem: AscentProblem, climb: Callable[[AscentProblem, Ascents], None]) -> Ascents:
-    """Results of all seeds, in `problem.out` where it is given; `climb(part, out)` fills those of some seeds, computing in float32.
+def ascend_in_chunks(problem: AscentProblem, climb: Callable[[AscentProblem, Ascents], None], working: int = 0) -> Ascents:
+    """Results of all seeds, in `problem.out` where it is given; `climb(part, out)` fills those of some seeds.
+
+    It works in float32 copies of what it is given, and in `working` bytes a seed beside them.
 
     Raises MemoryExhaustedError, with what fits, when the device has no room for it.
     """
     count, dimension = problem.starts.shape
     device = problem.starts.device
     a_result = 0 if problem.out is not None else _DOUBLE * (dimension + 4)
-    a_copy = _SINGLE * 4 * (dimension + 1)  # starts, anchors, slopes and points; radii, offsets, values and objectives
+    a_copy = _SINGLE * 4 * (dimension + 1) + working  # starts, anchors, slopes and points; radii, offsets, values and objectives
     rows = rows_at_a_time(count, a_copy)
     with room(device, count, a_result, a_copy):
         out = problem.out if problem.out is not None else _new_ascents(count, dimension, device)
@@ -45,13 +47,14 @@ def evaluate_in_chunks(
     points: torch.Tensor,
     out: tuple[torch.Tensor, torch.Tensor] | None,
     evaluate: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None],
+    working: int = 0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values and gradients at all points, in `out` where it is given; `evaluate(points, values, gradients)` fills those of some, in float32.
+    """Values and gradients at all points, in `out` where it is given; `evaluate(points, values, gradients)` fills those of some.
 
-    Raises as `ascend_in_chunks`.
+    Works in, and raises, as `ascend_in_chunks`.
     """
     count, dimension = points.shape
-    a_copy = _SINGLE * (2 * dimension + 1)
+    a_copy = _SINGLE * (2 * dimension + 1) + working
     rows = rows_at_a_time(count, a_copy)
     with room(points.device, count, 0 if out is not None else _DOUBLE * (dimension + 1), a_copy):
         values, gradients = out if out is not None else (points.new_empty(count), points.new_empty(count, dimension))

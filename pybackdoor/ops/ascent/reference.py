@@ -9,6 +9,7 @@ from functools import partial
 import torch
 
 from pybackdoor.ops.activation import value_and_derivative
+from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule, AscentStatus
 from pybackdoor.records.network import Network
@@ -171,17 +172,31 @@ class ReferenceBackend:
         return None
 
     def ascend(self, problem: AscentProblem) -> Ascents:
-        """`ascend` of this module."""
-        return ascend(problem)
+        """`ascend` of this module, for as many seeds at a time as a bounded memory holds."""
+        networks = (problem.network,) if problem.second is None else (problem.network, problem.second)
+        return ascend_in_chunks(problem, _climb_into, working=max(map(_working_bytes, networks)))
 
     def value_and_input_gradient(
         self, network: Network, points: torch.Tensor, precision: str, threads: int | None, out: tuple[torch.Tensor, torch.Tensor] | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """`value_and_input_gradient` of this module, in `precision`, as float64."""
-        values, gradients = value_and_input_gradient(network, points.to(_DTYPES[precision]))
-        if out is None:
-            return values.to(torch.float64), gradients.to(torch.float64)
-        return out[0].copy_(values), out[1].copy_(gradients)
+
+        def evaluate(some: torch.Tensor, values: torch.Tensor, gradients: torch.Tensor) -> None:
+            for target, found in zip((values, gradients), value_and_input_gradient(network, some.to(_DTYPES[precision])), strict=True):
+                target.copy_(found)
+
+        return evaluate_in_chunks(points, out, evaluate, working=_working_bytes(network))
+
+
+def _climb_into(problem: AscentProblem, out: Ascents) -> None:
+    found = ascend(problem)
+    for name in ("points", "values", "objectives", "status", "steps"):
+        getattr(out, name).copy_(getattr(found, name))
+
+
+def _working_bytes(network: Network) -> int:
+    """Of a seed, in float64: every layer's slopes, four times the widest layer, a dozen times the features."""
+    return 8 * (sum(network.widths) + 4 * max(network.widths) + 12 * network.dimension)
 
 
 BACKEND = ReferenceBackend()
