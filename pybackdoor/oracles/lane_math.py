@@ -1,9 +1,9 @@
-"""exp and log of lanes, after the scalar ones of scalar/vmath.py."""
+"""exp and log of lanes (or numbers), after the scalar ones of scalar/vmath.py."""
 
 from __future__ import annotations
 
 from pybackdoor.oracles.compiled import scalar
-from pybackdoor.oracles.lanes import broadcast, fma, larger, smaller, split_power, times_power
+from pybackdoor.oracles.lanes import fma, larger, smaller, split_power, times_power
 from pybackdoor.oracles.scalar.vmath import _EXP, _LN2_HIGH, _LN2_LOW, _LOG, _LOG2_E, _ROUND
 
 _LARGEST = 700.0
@@ -16,8 +16,8 @@ def exp(x):  # type: ignore[no-untyped-def]
     shifted = fma(bounded, _LOG2_E, _ROUND)
     whole = shifted - _ROUND
     r = fma(whole, -_LN2_LOW, fma(whole, -_LN2_HIGH, bounded))
-    total = broadcast(_EXP[0])
-    for power in range(1, len(_EXP)):
+    total = fma(r, _EXP[0], _EXP[1])
+    for power in range(2, len(_EXP)):
         total = fma(total, r, _EXP[power])
     return times_power(1.0 + fma(r * r, total, r), shifted)
 
@@ -29,8 +29,8 @@ def log(x):  # type: ignore[no-untyped-def]
     f = mantissa - 1.0
     s = f / (2.0 + f)
     z = s * s
-    total = broadcast(_LOG[0])
-    for degree in range(1, len(_LOG)):
+    total = fma(z, _LOG[0], _LOG[1])
+    for degree in range(2, len(_LOG)):
         total = fma(total, z, _LOG[degree])
     half = 0.5 * f * f
     return fma(power, _LN2_HIGH, f - (half - fma(s, half + z * total, power * _LN2_LOW)))

@@ -98,9 +98,8 @@ def workspace(nodes: int, steps: int, *, adjoint: bool) -> Workspace:
 
 
 @part
-def _motion(rest, index, k):  # type: ignore[no-untyped-def]
-    """(r, r') of solve `index`."""
-    here, ahead = load(rest, index), load(rest, index + 1)
+def motion(here, ahead, index, k):  # type: ignore[no-untyped-def]
+    """(r, r') of solve `index` from r at the levels before and after it."""
     if index < STARTS:
         return ahead, (ahead - here) * (1.0 / k)
     return 0.5 * (here + ahead), (ahead - here) * (0.5 / k)
@@ -113,18 +112,36 @@ def _cell(mesh, shift, row, r):  # type: ignore[no-untyped-def]
 
 
 @part
+def pulls(k, h0, h1, twice, speed):  # type: ignore[no-untyped-def]
+    """(k lo, k up) of a node between cells of length h0 and h1: twice is 2 a f, speed c g + s r'. Of lanes or of numbers."""
+    scale = k / ((h0 + h1) * (h0 * h1))
+    return scale * h1 * (twice - h0 * speed), scale * h0 * (twice + h1 * speed)
+
+
+@part
+def push_pulls(k, h0, h1, twice, speed, lo_bar, up_bar):  # type: ignore[no-untyped-def]
+    """`pulls` backwards: from the derivatives in k lo and k up to those in (h0, h1, twice, speed)."""
+    over = 1.0 / ((h0 + h1) * (h0 * h1))
+    over0, over1, over2 = over * h1 * (h0 + h1), over * h0 * (h0 + h1), over * h0 * h1
+    scale = k * over2
+    both = (lo_bar * (twice * over0 - speed) + up_bar * (twice * over1 + speed)) * scale * over2
+    h0_bar = 0.0 - both - lo_bar * scale * twice * over0 * over0
+    h1_bar = 0.0 - both - up_bar * scale * twice * over1 * over1
+    return h0_bar, h1_bar, scale * (lo_bar * over0 + up_bar * over1), scale * (up_bar - lo_bar)
+
+
+@part
 def _factor(workspace, index, k):  # type: ignore[no-untyped-def]
     """Factors 1 - k A of solve `index` into lu [3, nodes, LANES]: 1 / p, k lo / p and k up / p, with the pivot p of each row."""
     mesh, shift, a, c, lu, rates = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.lu, workspace.rates
     nodes = mesh.shape[0]
-    r, speed_of = _motion(workspace.rest, index, k)
+    r, speed_of = motion(load(workspace.rest, index), load(workspace.rest, index + 1), index, k)
     f, g = 2.0 * load(rates, index), load(rates, rates.shape[1] + index)
     ahead, h0 = broadcast(0.0), _cell(mesh, shift, 0, r)
     for row in range(1, nodes - 1):
         h1 = _cell(mesh, shift, row, r)
         twice, speed = f * load(a, row), fma(g, load(c, row), speed_of * load(shift, row))
-        scale = k / ((h0 + h1) * (h0 * h1))
-        lo, up = scale * h1 * (twice - h0 * speed), scale * h0 * (twice + h1 * speed)
+        lo, up = pulls(k, h0, h1, twice, speed)
         inverse = 1.0 / (1.0 + lo + up - lo * ahead)
         ahead = up * inverse
         store(lu, row, inverse)
@@ -166,9 +183,9 @@ def solve(workspace, varying):  # type: ignore[no-untyped-def]
 
 @part
 def _pull_back(workspace, index):  # type: ignore[no-untyped-def]
-    """One solve backwards: u and u_bar from after it to before it; adds what it gives to the derivatives in k lo and k up (work[1] and work[2])."""
-    u, u_bar, history, lu, work = workspace.u, workspace.u_bar, workspace.history, workspace.lu, workspace.work
-    nodes = u.shape[0]
+    """One solve backwards: u_bar from after it to before it; adds what it gives to the derivatives in k lo and k up (work[1] and work[2])."""
+    u_bar, history, lu, work = workspace.u_bar, workspace.history, workspace.lu, workspace.work
+    nodes = u_bar.shape[0]
     at, weight, share = nodes * (index + 1), 1.0 if index < STARTS else 2.0, 1.0 if index < STARTS else 0.5
     total = broadcast(0.0)
     for row in range(1, nodes - 1):  # the transposed upper factor
@@ -180,7 +197,6 @@ def _pull_back(workspace, index):  # type: ignore[no-untyped-def]
         scaled = load(work, row) if row == nodes - 2 else fma(load(lu, nodes + row + 1), scaled, load(work, row))
         mu = load(lu, row) * scaled
         y_last = load(history, at + row - 1)
-        store(u, row, load(history, at - nodes + row) if weight == 1.0 else fma(2.0, y_here, 0.0 - load(u, row)))
         store(u_bar, row, fma(1.0 - weight, load(u_bar, row), mu))
         store(work, nodes + row, fma(mu, y_last - y_here, load(work, nodes + row)))
         store(work, 2 * nodes + row, fma(mu, y_next - y_here, load(work, 2 * nodes + row)))
@@ -201,7 +217,7 @@ def _collect(workspace, index, k):  # type: ignore[no-untyped-def]
     mesh, shift, a, c, bars, work = workspace.mesh, workspace.shift, workspace.a, workspace.c, workspace.bars, workspace.work
     rates, rates_bar, count = workspace.rates, workspace.rates_bar, workspace.rates.shape[1]
     nodes = mesh.shape[0]
-    r, speed_of = _motion(workspace.rest, index, k)
+    r, speed_of = motion(load(workspace.rest, index), load(workspace.rest, index + 1), index, k)
     f, g = load(rates, index), load(rates, count + index)
     r_bar, speed_of_bar, f_bar, g_bar = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
     h0 = _cell(mesh, shift, 0, r)
@@ -209,15 +225,9 @@ def _collect(workspace, index, k):  # type: ignore[no-untyped-def]
         h1 = _cell(mesh, shift, row, r)
         a_here, c_here, s_here = load(a, row), load(c, row), load(shift, row)
         twice, speed = 2.0 * f * a_here, fma(g, c_here, speed_of * s_here)
-        over = 1.0 / ((h0 + h1) * (h0 * h1))
-        over0, over1, over2 = over * h1 * (h0 + h1), over * h0 * (h0 + h1), over * h0 * h1
-        scale = k * over2
         lo_bar, up_bar = load(work, nodes + row), load(work, 2 * nodes + row)
-        both = (lo_bar * (twice * over0 - speed) + up_bar * (twice * over1 + speed)) * scale * over2
-        h0_bar = 0.0 - both - lo_bar * scale * twice * over0 * over0
-        h1_bar = 0.0 - both - up_bar * scale * twice * over1 * over1
-        speed_bar = scale * (up_bar - lo_bar)
-        twice_bar = 2.0 * scale * (lo_bar * over0 + up_bar * over1)
+        h0_bar, h1_bar, twice_bar, speed_bar = push_pulls(k, h0, h1, twice, speed, lo_bar, up_bar)
+        twice_bar = 2.0 * twice_bar
         here_bar = h0_bar - h1_bar
         store(bars, row - 1, load(bars, row - 1) - h0_bar)
         store(bars, row, load(bars, row) + here_bar)
@@ -239,7 +249,7 @@ def _collect(workspace, index, k):  # type: ignore[no-untyped-def]
 
 @part
 def _move_back(rest_bar, index, k, r_bar, speed_of_bar):  # type: ignore[no-untyped-def]
-    """`_motion` backwards."""
+    """`motion` backwards."""
     weight, share = (1.0 / k, 1.0) if index < STARTS else (0.5 / k, 0.5)
     store(rest_bar, index + 1, load(rest_bar, index + 1) + fma(share, r_bar, weight * speed_of_bar))
     store(rest_bar, index, load(rest_bar, index) + fma(1.0 - share, r_bar, (0.0 - weight) * speed_of_bar))
@@ -249,7 +259,7 @@ def _move_back(rest_bar, index, k, r_bar, speed_of_bar):  # type: ignore[no-unty
 def solve_adjoint(workspace, varying):  # type: ignore[no-untyped-def]
     """Carries the derivative of a number in the final u, u_bar, back to all that `solve` started from: u_bar in the first u, and the other bars.
 
-    Takes u, history and lu as `solve` left them, and changes u. The entries of the first and last node mean nothing in u_bar and in bars[2:]. Without
+    Takes history and lu as `solve` left them. The entries of the first and last node mean nothing in u_bar and in bars[2:]. Without
     `varying`, rest_bar and rates_bar are left as they are.
     """
     nodes, last = workspace.mesh.shape[0], workspace.left.shape[0] - 1

@@ -1,0 +1,294 @@
+"""The single barriers' solver on a warp: forward in time, and backwards; see parabolic.py for what is solved, and barrier_warp.py for where it lies."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pybackdoor.oracles.barrier_frame import PACE
+from pybackdoor.oracles.cuda.barrier_warp import (
+    end_places,
+    equations,
+    fill_ends,
+    motion_by_pace,
+    motion_of,
+    neighbours,
+    pulls_of,
+    push,
+    push_ends,
+    push_row,
+    seat,
+    shares,
+)
+from pybackdoor.oracles.cuda.warp_line import MARGIN, WARP, factor, meet, solve_line, transpose, within_warp
+from pybackdoor.oracles.interpolation import STENCIL
+
+
+class Lane(NamedTuple):
+    """What a lane has in registers: its number; lo, d and up, u and y [rows]; for the adjoint those of lo and up [rows]; the factors."""
+
+    number: int
+    lower: Any
+    diagonal: Any
+    upper: Any
+    u: Any
+    y: Any
+    lo_bar: Any
+    up_bar: Any
+    factors: Any
+
+
+class Bars(NamedTuple):
+    """Tables of the derivatives in places, and in ways (or else a) and c [rows, SEATS]; those in the values at the ends of WARP + 1 solves
+    [2, WARP + 1]; a column of a lane's own sums for the numbers of the frame [numbers, WARP + 1]."""
+
+    mesh: Any
+    shift: Any
+    c: Any
+    ends: Any
+    sums: Any
+
+
+@within_warp
+def march(problem, board, lane, history):  # type: ignore[no-untyped-def]
+    """From the payoff in the board's line to u at t = 1 there; keeps every y in history [solves, rows, WARP] if it has room."""
+    rows, solves, number = board.mesh.shape[0], problem.times.shape[0] - 1, lane.number
+    for row in range(rows):
+        lane.u[row] = board.line[row, number + 1] if number * rows + row + 1 < problem.nodes - 1 else 0.0
+    first, last = 0.0, 0.0
+    if not problem.moving:
+        first, last = equations(problem, board, number, 0, lane.lower, lane.diagonal, lane.upper)
+        factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
+    for begin in range(0, solves, WARP):
+        fill_ends(problem, board, number, begin)
+        for index in range(begin, min(begin + WARP, solves)):
+            if problem.moving:
+                first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
+                factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
+            _step(problem, board, lane, history, index, first, last)
+    for row in range(rows):
+        if number * rows + row + 1 < problem.nodes - 1:
+            board.line[row, number + 1] = lane.u[row]
+    if number < 2:
+        i, j = seat(number * (problem.nodes - 1), rows)
+        board.line[i, j] = board.ends[number, (solves - 1) % WARP + 1]
+    meet()
+
+
+@within_warp
+def _step(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
+    """One solve, with k lo of the first row and k up of the last."""
+    rows, number, at = board.mesh.shape[0], lane.number, index % WARP
+    share, weight = shares(index)
+    for row in range(rows):
+        lane.y[row] = lane.u[row]
+    lane.y[0] += first * (share * board.ends[0, at + 1] + (1.0 - share) * board.ends[0, at])
+    lane.y[(problem.nodes - 3) % rows] += last * (share * board.ends[1, at + 1] + (1.0 - share) * board.ends[1, at])
+    solve_line(lane.factors, lane.y, board.wire, number)
+    for row in range(rows):
+        if history.shape[0] > 0:
+            history[index, row, number] = lane.y[row]
+        lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
+
+
+@within_warp
+def _start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-def]
+    """u_bar at t = 1 into the lane's u, and zeros or what the reading gives into the tables; returns u_bar at the first and the last node."""
+    rows, number = board.mesh.shape[0], lane.number
+    for row in range(number, problem.nodes, WARP):
+        i, j = seat(row, rows)
+        board.line[i, j], bars.mesh[i, j], bars.shift[i, j] = 0.0, 0.0, 0.0
+        if not problem.moving:
+            bars.c[i, j] = 0.0
+    for column in range(bars.sums.shape[0]):
+        bars.sums[column, number] = 0.0
+    meet()
+    if number < STENCIL:
+        i, j = seat(begin + number, rows)
+        board.line[i, j], bars.mesh[i, j] = board.window[2, number, 0], board.window[3, number, 0]
+    if number < 2:
+        bars.ends[number, 0] = 0.0
+    meet()
+    for row in range(rows):
+        lane.u[row] = board.line[row, number + 1] if number * rows + row + 1 < problem.nodes - 1 else 0.0
+        lane.lo_bar[row], lane.up_bar[row] = 0.0, 0.0
+    i, j = seat(0, rows)
+    m, n = seat(problem.nodes - 1, rows)
+    return board.line[i, j], board.line[m, n]
+
+
+@within_warp
+def _factor_back(problem, board, lane, index):  # type: ignore[no-untyped-def]
+    """The transposed system of a solve, factored; returns what `equations` does."""
+    first, last = equations(problem, board, lane.number, index, lane.lower, lane.diagonal, lane.upper)
+    transpose(lane.lower, lane.upper, board.wire, lane.number)
+    factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, lane.number)
+    return first, last
+
+
+@within_warp
+def _pull_back(problem, board, lane, history, index):  # type: ignore[no-untyped-def]
+    """One solve backwards: u_bar, kept as the lane's u, from after it to before it; leaves in y what goes to the right side, and adds to lo_bar and
+    up_bar (where the matrix varies: sets them)."""
+    rows, number, at = board.mesh.shape[0], lane.number, index % WARP
+    share, weight = shares(index)
+    before = history[index, rows - 1, number - 1] if number > 0 else share * board.ends[0, at + 1] + (1.0 - share) * board.ends[0, at]
+    beyond = history[index, 0, number + 1] if number < WARP - 1 else 0.0
+    right = share * board.ends[1, at + 1] + (1.0 - share) * board.ends[1, at]
+    for row in range(rows):
+        lane.y[row] = weight * lane.u[row]
+    solve_line(lane.factors, lane.y, board.wire, number)
+    here = history[index, 0, number]
+    for row in range(rows):
+        after = history[index, row + 1, number] if row + 1 < rows else beyond
+        ahead = right if row == (problem.nodes - 3) % rows and number * rows + row + 1 == problem.nodes - 2 else after
+        mu = lane.y[row]
+        lane.u[row] = (1.0 - weight) * lane.u[row] + mu
+        if problem.moving:
+            lane.lo_bar[row], lane.up_bar[row] = mu * (before - here), mu * (ahead - here)
+        else:
+            lane.lo_bar[row] += mu * (before - here)
+            lane.up_bar[row] += mu * (ahead - here)
+        before, here = here, after
+
+
+@within_warp
+def _collect(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
+    """Carries lo_bar and up_bar of solve `index` on to places and ways (tables), a and c (tables, or where nodes move the lane's sums returned), and
+    r and r' (returned)."""
+    rows, number, moving = board.mesh.shape[0], lane.number, problem.moving
+    r, speed_of = motion_of(problem.frame, problem.times, index, problem.k) if moving else (0.0, 0.0)
+    pace = problem.pace[index] if moving else 1.0
+    a_bar, c_bar, r_bar, speed_of_bar = 0.0, 0.0, 0.0, 0.0
+    to_before, from_before, x_bar, s_bar = 0.0, 0.0, 0.0, 0.0
+    for row in range(rows):
+        x, s, x_before, s_before, x_after, s_after = neighbours(problem, board, number, row)
+        _, _, h0, h1, twice, speed = pulls_of(problem.frame, moving, problem.k, pace, r, speed_of, x, s, x_before, s_before, x_after, s_after)
+        h0_bar, h1_bar, twice_bar, speed_bar = push(problem.k, h0, h1, twice, speed, lane.lo_bar[row], lane.up_bar[row])
+        if number * rows + row + 1 >= problem.nodes - 1:
+            h0_bar, h1_bar, twice_bar, speed_bar = 0.0, 0.0, 0.0, 0.0
+        elif moving:
+            a_bar += 2.0 * pace * twice_bar
+            c_bar += pace * speed_bar
+            r_bar += h1_bar * (s_after - s) + h0_bar * (s - s_before)
+            speed_of_bar += speed_bar * s
+        if row == 0:
+            to_before = 0.0 - h0_bar
+        else:
+            bars.mesh[row - 1, number + 1] += x_bar - h0_bar
+            if moving:
+                bars.shift[row - 1, number + 1] += s_bar - r * h0_bar
+        x_bar = from_before + h0_bar - h1_bar
+        s_bar = r * x_bar + speed_of * speed_bar
+        from_before = h1_bar
+        if not moving:
+            bars.shift[row, number + 1] = 2.0 * twice_bar
+            bars.c[row, number + 1] = speed_bar
+    _hand_over(board, bars, number, moving, r, to_before, from_before, x_bar, s_bar)
+    return a_bar, c_bar, r_bar, speed_of_bar
+
+
+@within_warp
+def _hand_over(board, bars, number, moving, r, to_before, to_after, x_bar, s_bar):  # type: ignore[no-untyped-def]
+    """What a lane's cells give to the nodes beside it goes there, what is given to its last node as well."""
+    last = board.mesh.shape[0] - 1
+    board.wire[0, 0, MARGIN + number], board.wire[0, 1, MARGIN + number] = to_before, to_after
+    meet()
+    back, forth = board.wire[0, 0, MARGIN + number + 1], board.wire[0, 1, MARGIN + number - 1]
+    meet()
+    bars.mesh[last, number + 1] += x_bar + back
+    bars.mesh[0, number + 1] += forth
+    if moving:
+        bars.shift[last, number + 1] += s_bar + r * back
+        bars.shift[0, number + 1] += r * forth
+    if number == 0:
+        bars.mesh[last, 0] += to_before
+        if moving:
+            bars.shift[last, 0] += r * to_before
+    if number == WARP - 1:
+        bars.mesh[0, WARP + 1] += to_after
+        if moving:
+            bars.shift[0, WARP + 1] += r * to_after
+
+
+@within_warp
+def _push_levels(problem, board, lane, bars, first, final):  # type: ignore[no-untyped-def]
+    """The values at the ends backwards, a lane a level from `first` + 1 on; returns the derivatives in the ends' places and ways.
+
+    final: those in u at the ends at t = 1.
+    """
+    solves, level = problem.times.shape[0] - 1, first + 1 + lane.number
+    if level > solves:
+        return 0.0, 0.0, 0.0, 0.0
+    share, _ = shares(level - 1)
+    left, right = share * bars.ends[0, lane.number], share * bars.ends[1, lane.number]
+    if level < solves:
+        share, _ = shares(level)
+        left += (1.0 - share) * bars.ends[0, lane.number + 1]
+        right += (1.0 - share) * bars.ends[1, lane.number + 1]
+    else:
+        left, right = left + final[0], right + final[1]
+    x0, s0, x1, s1 = end_places(problem, board)
+    sums = bars.sums[:, lane.number]
+    return push_ends(problem.frame, sums, problem.side, problem.strike, problem.moving, problem.times[level], x0, s0, x1, s1, left, right)
+
+
+@within_warp
+def march_back(problem, board, lane, history, bars, begin):  # type: ignore[no-untyped-def]
+    """From the window read at the spot back to the numbers of the frame: leaves the lanes' parts in the sums."""
+    solves, number, rows = problem.times.shape[0] - 1, lane.number, board.mesh.shape[0]
+    final = _start_back(problem, board, lane, bars, begin)
+    x0_bar, s0_bar, x1_bar, s1_bar = 0.0, 0.0, 0.0, 0.0
+    a_bar, c_bar, pace_bar = 0.0, 0.0, 0.0
+    first, last = 0.0, 0.0
+    if not problem.moving:
+        first, last = _factor_back(problem, board, lane, 0)
+    for begin in range((solves - 1) // WARP * WARP, -1, -WARP):
+        fill_ends(problem, board, number, begin)
+        if number < 2:
+            bars.ends[number, WARP] = bars.ends[number, 0]
+        for index in range(min(begin + WARP, solves) - 1, begin - 1, -1):
+            if problem.moving:
+                first, last = _factor_back(problem, board, lane, index)
+            _pull_back(problem, board, lane, history, index)
+            if number == 0:
+                bars.ends[0, index - begin] = first * lane.y[0]
+            if number == (problem.nodes - 3) // rows:
+                bars.ends[1, index - begin] = last * lane.y[(problem.nodes - 3) % rows]
+            if problem.moving:
+                to_a, to_c, r_bar, speed_of_bar = _collect(problem, board, lane, bars, index)
+                by_r, by_speed = motion_by_pace(problem.frame, problem.times, index, problem.k)
+                a_bar, c_bar, pace_bar = a_bar + to_a, c_bar + to_c, pace_bar + by_r * r_bar + by_speed * speed_of_bar
+        meet()
+        to_x0, to_s0, to_x1, to_s1 = _push_levels(problem, board, lane, bars, begin, final)
+        x0_bar, s0_bar, x1_bar, s1_bar = x0_bar + to_x0, s0_bar + to_s0, x1_bar + to_x1, s1_bar + to_s1
+        meet()
+    if not problem.moving:
+        _collect(problem, board, lane, bars, 0)
+    if problem.moving:
+        bars.sums[PACE, number] += pace_bar
+    _push_nodes(problem, board, lane, bars, (x0_bar, s0_bar, x1_bar, s1_bar), a_bar, c_bar)
+
+
+@within_warp
+def _push_nodes(problem, board, lane, bars, ends, a_bar, c_bar):  # type: ignore[no-untyped-def]
+    """The nodes backwards, into the sums; ends: the lane's part of what the ends give to the first and the last; a_bar, c_bar: its part of all."""
+    number, rows = lane.number, board.mesh.shape[0]
+    sums = bars.sums[:, number]
+    for row in range(rows):
+        board.line[row, number + 1] = lane.u[row]
+    meet()
+    for row in range(number, problem.nodes, WARP):
+        i, j = seat(row, rows)
+        u_bar = board.line[i, j] if 0 < row < problem.nodes - 1 else 0.0
+        x_bar, s_bar = bars.mesh[i, j], 0.0
+        if problem.moving:
+            s_bar = bars.shift[i, j]
+            to_a, to_c = (a_bar, c_bar) if row == number else (0.0, 0.0)
+        else:
+            inner = 0 < row < problem.nodes - 1
+            to_a, to_c = bars.shift[i, j] if inner else 0.0, bars.c[i, j] if inner else 0.0
+        push_row(problem.frame, sums, problem.side, problem.strike, problem.moving, row, problem.nodes // 2, x_bar, s_bar, to_a, to_c, u_bar)
+    for end in range(2):
+        row = end * (problem.nodes - 1)
+        x_bar, s_bar = (ends[2], ends[3]) if end == 1 else (ends[0], ends[1])
+        push_row(problem.frame, sums, problem.side, problem.strike, problem.moving, row, problem.nodes // 2, x_bar, s_bar, 0.0, 0.0, 0.0)
