@@ -93,9 +93,7 @@ def _collect_ends(frame, side, strike, times, moving, workspace, bars):  # type:
     x0, s0, x1, s1 = load(workspace.mesh, 0), load(workspace.shift, 0), load(workspace.mesh, last), load(workspace.shift, last)
     for level in range(times.shape[0]):
         left_bar, right_bar, rest_bar = load(workspace.left_bar, level), load(workspace.right_bar, level), load(workspace.rest_bar, level)
-        to_x0, to_s0, to_x1, to_s1 = push_level(
-            frame, bars, side, strike, moving, times[level], x0, s0, x1, s1, left_bar, right_bar, rest_bar
-        )
+        to_x0, to_s0, to_x1, to_s1 = push_level(frame, bars, side, strike, moving, times[level], x0, s0, x1, s1, left_bar, right_bar, rest_bar)
         store(given, 0, load(given, 0) + to_x0)
         store(given, last, load(given, last) + to_x1)
         store(given, last + 1, load(given, last + 1) + to_s0)

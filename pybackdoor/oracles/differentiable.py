@@ -12,7 +12,7 @@ import torch
 class _Exp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        result = torch.from_numpy(np.exp(np.ascontiguousarray(x.detach().numpy())))
+        result = x.exp() if x.is_cuda else torch.from_numpy(np.exp(np.ascontiguousarray(x.detach().numpy())))
         ctx.save_for_backward(result)
         return result
 
@@ -25,7 +25,8 @@ class _LogRatio(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(above, below)
-        return torch.from_numpy(np.log1p(np.ascontiguousarray(((above - below) / below).detach().numpy())))
+        ratio = (above - below) / below
+        return ratio.log1p() if ratio.is_cuda else torch.from_numpy(np.log1p(np.ascontiguousarray(ratio.detach().numpy())))
 
     @staticmethod
     def backward(ctx: Any, *bars: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pybackdoor.oracles.down_and_out_put import SPOT, PutOracle, evaluate_with
+from pybackdoor.oracles.down_and_out_put import SPOT, DownAndOutPut, PutOracle, evaluate_with
 from pybackdoor.oracles.families import ONE_DIMENSION
 from pybackdoor.oracles.gridded import Gridded
 from pybackdoor.oracles.grids import Grid
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.single_barriers_pde import LEVELS, SingleBarrierPDE
 from pybackdoor.records.evaluation import Evaluation
+
+_OF_WHOLE = [1, 2, 4, 5, 6]  # the features of the put among those of a single barrier
 
 _ACCURACY = {
     "fast": "median 8e-5, largest 1e-2; in the corners 2e-1",
@@ -19,7 +22,7 @@ _ACCURACY = {
 }
 
 
-class DownAndOutPutPDE(Gridded, PutOracle):
+class DownAndOutPutPDE(OnDevice, Gridded, PutOracle):
     """Price of the put by finite differences, with all five derivatives, those of the discrete price.
 
     As `SingleBarrierPDE("down_out_put")` at one spot, without rebate and dividend; see there for method, `level`, `space`, `time` and
@@ -42,7 +45,7 @@ class DownAndOutPutPDE(Gridded, PutOracle):
         self, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True, spot: float = SPOT
     ) -> None:
         PutOracle.__init__(self, spot=spot)
-        self._barrier = SingleBarrierPDE("down_out_put")
+        self._barrier, self._closed = SingleBarrierPDE("down_out_put"), DownAndOutPut(spot=spot)
         Gridded.__init__(self, level, space=space, time=time, extrapolate=extrapolate)
 
     def _use(self, grid: Grid) -> None:
@@ -62,9 +65,21 @@ class DownAndOutPutPDE(Gridded, PutOracle):
     def _evaluate(self, x: torch.Tensor, gradient: bool) -> Evaluation:
         return evaluate_with(self, x, gradient, self._solve)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        strike, barrier, volatility, maturity, rate = x.unbind(dim=1)
+        nothing = torch.zeros_like(strike)
+        whole = torch.stack([nothing + self.spot, strike, barrier, nothing, volatility, maturity, rate, nothing], dim=1)
+        live = (strike > barrier) & (barrier > 0.0) & (barrier < self.spot) & (volatility > 0.0) & (maturity > 0.0)
+        solved, closed = self._barrier._solve_on_device(whole, gradient), self._closed._solve_on_device(x, gradient)
+        values, status = (torch.where(live, solved[part], closed[part]) for part in (0, 2))
+        if not gradient:
+            return values, x.new_zeros(0, 5), status
+        slopes = torch.stack([solved[1][:, column] for column in _OF_WHOLE], dim=1)
+        return values, torch.where(live[:, None], slopes, closed[1]), status
+
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         whole = np.zeros((len(points), 8))
         whole[:, 0] = self.spot
-        whole[:, [1, 2, 4, 5, 6]] = points
+        whole[:, _OF_WHOLE] = points
         values, gradients, _ = self._barrier._solve(whole, gradient)
-        return values.numpy(), gradients.numpy()[:, [1, 2, 4, 5, 6]], np.zeros(len(points))
+        return values.numpy(), gradients.numpy()[:, _OF_WHOLE], np.zeros(len(points))

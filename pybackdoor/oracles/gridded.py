@@ -57,11 +57,25 @@ def solved(
     grid: Grid, points: np.ndarray, gradient: bool, pose: Callable[[list[torch.Tensor]], Posed], solve: Solve
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Values [n] and gradients [n, d] (with `gradient`; meaningless without) at points [n, d], d columns for `pose`."""
+
+    def run(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        u, bars = solved_on(grid, frames.numpy(), gradient, solve)
+        return torch.from_numpy(u), torch.from_numpy(bars)
+
+    return carried(torch.from_numpy(points), gradient, pose, run)
+
+
+def carried(
+    points: torch.Tensor,
+    gradient: bool,
+    pose: Callable[[list[torch.Tensor]], Posed],
+    run: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`solved`, by run(frames [numbers, n]) -> u [n] and its derivatives in the frames, [numbers, n], on the points' device."""
     with torch.inference_mode(False), torch.set_grad_enabled(gradient):
-        columns = [torch.from_numpy(column).requires_grad_(gradient) for column in np.ascontiguousarray(points.T)]
+        columns = [column.requires_grad_(gradient) for column in points.detach().T.clone(memory_format=torch.contiguous_format)]
         posed = pose(columns)
-        frames = torch.stack([number.detach() for number in posed.numbers]).numpy()
-        u, bars = (torch.from_numpy(part) for part in solved_on(grid, frames, gradient, solve))
+        u, bars = run(torch.stack([number.detach() for number in posed.numbers]))
         scale = posed.scale.detach()
         values = scale * u
         if posed.offset is not None:

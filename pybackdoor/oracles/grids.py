@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,16 @@ def grid_of(name: str, levels: Mapping[str, tuple[int, int]], level: str, space:
     return Grid(cells, steps, extrapolate)
 
 
+def extrapolated(grid: Grid, once: Callable[[int, int], tuple[Any, Any]]) -> tuple[Any, Any]:
+    """What once(cells, steps), two arrays or tensors, gives on the grid; with `extrapolate` combined with what it gives on the coarse one."""
+    values, bars = once(grid.space, grid.time)
+    if grid.extrapolate:
+        coarse_values, coarse_bars = once(grid.space // 2, grid.time // 2)
+        values += (values - coarse_values) / 3.0
+        bars += (bars - coarse_bars) / 3.0
+    return values, bars
+
+
 def solved_on(grid: Grid, frames: np.ndarray, gradient: bool, solve: Solve) -> tuple[np.ndarray, np.ndarray]:
     """Values [n] and, with `gradient`, their derivatives in the frames, [numbers, n] ([numbers, 0] without), from frames [numbers, n]."""
     numbers, count = frames.shape
@@ -67,9 +78,5 @@ def solved_on(grid: Grid, frames: np.ndarray, gradient: bool, solve: Solve) -> t
         solve(padded, space, time, values, bars)
         return values, bars
 
-    values, bars = once(grid.space, grid.time)
-    if grid.extrapolate:
-        coarse_values, coarse_bars = once(grid.space // 2, grid.time // 2)
-        values += (values - coarse_values) / 3.0
-        bars += (bars - coarse_bars) / 3.0
+    values, bars = extrapolated(grid, once)
     return values.reshape(-1)[:count], bars.reshape(numbers, -1)[:, : count if gradient else 0]

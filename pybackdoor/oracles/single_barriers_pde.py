@@ -5,6 +5,7 @@ The problem, source and known prices are those of single_barriers.py; how it is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from pybackdoor.oracles.families import ONE_DIMENSION
 from pybackdoor.oracles.gridded import Gridded, Posed, solved
 from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.lanes import aligned
+from pybackdoor.oracles.on_device import OnDevice
+from pybackdoor.oracles.oracle import say_once
 from pybackdoor.oracles.parabolic import level_times, workspace
 from pybackdoor.oracles.single_barriers import KINDS, SingleBarrier
 
@@ -29,10 +32,11 @@ _ACCURACY = {
     "standard": "median 5e-6, 99 % 2e-4, largest 5e-3",
     "high": "median 2e-7, 99 % 1e-5, largest 3e-4",
 }
-_NO_SPREAD = 1e-12  # a variance sigma^2 T up to this leaves nothing to be solved for
+OF_PLAIN = [0, 1, 4, 5, 6, 7]  # the features of a European option
+NO_SPREAD = 1e-12  # a variance sigma^2 T up to this leaves nothing to be solved for
 
 
-class SingleBarrierPDE(Gridded, BatchedOracle):
+class SingleBarrierPDE(OnDevice, Gridded, BatchedOracle):
     """Price of one of the eight `KINDS`, in currency units, with all eight derivatives.
 
     Crank-Nicolson with a smoothing start and three-point differences, second order in both, on a mesh with nodes at barrier and strike that moves
@@ -58,18 +62,18 @@ class SingleBarrierPDE(Gridded, BatchedOracle):
     chunk = 2048
 
     def __init__(self, kind: str, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True) -> None:
-        self._closed = SingleBarrier(kind)
-        self.kind, self.name, self.domain = kind, f"{self._closed.name}_pde", self._closed.domain
+        self.closed = SingleBarrier(kind)
+        self.kind, self.name, self.domain = kind, f"{self.closed.name}_pde", self.closed.domain
         self.conditions = positive("spot", "strike", "barrier", "volatility") + nonnegative("rebate", "maturity")
         super().__init__(level, space=space, time=time, extrapolate=extrapolate)
-        self._side = 1.0 if kind in ("up_in_call", "up_out_call", "down_in_put", "down_out_put") else -1.0
+        self.side = 1.0 if kind in ("up_in_call", "up_out_call", "down_in_put", "down_out_put") else -1.0
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         alive = points[:, 0] > points[:, 2] if self.kind.startswith("down") else points[:, 0] < points[:, 2]
-        alive &= points[:, 4] ** 2 * points[:, 5] > _NO_SPREAD
+        alive &= points[:, 4] ** 2 * points[:, 5] > NO_SPREAD
         values, status = torch.empty(len(points), dtype=torch.float64), torch.empty(len(points), dtype=torch.int64)
         gradients = torch.empty(len(points) if gradient else 0, 8, dtype=torch.float64)
-        solved_for, closed = self._run_blocks(self._price, points[alive], gradient), self._closed._solve(points[~alive], gradient)
+        solved_for, closed = self._run_blocks(self._price, points[alive], gradient), self.closed._solve(points[~alive], gradient)
         for rows, answer in ((alive, solved_for), (~alive, closed)):
             values[rows], slopes, status[rows] = answer
             if gradient:
@@ -87,29 +91,53 @@ class SingleBarrierPDE(Gridded, BatchedOracle):
                 values[rows], gradients[rows] = self._discrete(points[rows.numpy()], gradient, way)
         if "_in_" in self.kind:
             plain = (EuropeanCall if self.kind.endswith("call") else EuropeanPut)()
-            whole, slopes, _ = plain._solve(np.ascontiguousarray(points[:, [0, 1, 4, 5, 6, 7]]), gradient)
+            whole, slopes, _ = plain._solve(np.ascontiguousarray(points[:, OF_PLAIN]), gradient)
             values, gradients = whole - values, -gradients
             if gradient:
-                gradients[:, [0, 1, 4, 5, 6, 7]] += slopes
+                gradients[:, OF_PLAIN] += slopes
         return values, gradients
 
     def _discrete(self, points: np.ndarray, gradient: bool, way: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The knock-out's part; all meshes move in one way."""
+
+        def solve(frames: np.ndarray, space: int, time: int, values: np.ndarray, bars: np.ndarray) -> None:
+            times, pace = clock(time, way)
+            memory = workspace(space + 1, time, adjoint=gradient)
+            solve_grid(frames, self.side, times, pace, way != RESTING, memory, aligned(2, space + 1), values, bars)
+
+        return solved(self.grid_for(way), points, gradient, self.pose(way), solve)
+
+    def grid_for(self, way: int) -> Grid:
+        """The grid for meshes that move in one of the ways of barrier_frame.py."""
+        return self.grid if way == RESTING else Grid(self.grid.space // 8 * 12, 2 * self.grid.time, self.grid.extrapolate)
+
+    def pose(self, way: int) -> Callable[[list[torch.Tensor]], Posed]:
+        """From the features to the frames of such meshes."""
 
         def pose(columns: list[torch.Tensor]) -> Posed:
             terms = _terms(self.kind, columns)
             shape = frame(terms.distance, terms.strike, terms.variance, terms.growth, terms.waiting, moving=way != RESTING)
             return Posed(terms.scale, [*shape, terms.constant, terms.slope, terms.rebate, terms.waiting])
 
-        def solve(frames: np.ndarray, space: int, time: int, values: np.ndarray, bars: np.ndarray) -> None:
-            levels = np.array(level_times(time))
-            times = levels**2 if way == TOWARDS_BARRIER else levels
-            pace = np.diff(times) / np.diff(levels)
-            memory = workspace(space + 1, time, adjoint=gradient)
-            solve_grid(frames, self._side, times, pace, way != RESTING, memory, aligned(2, space + 1), values, bars)
+        return pose
 
-        grid = Grid(self.grid.space // 8 * 12, 2 * self.grid.time, self.grid.extrapolate) if way != RESTING else self.grid
-        return solved(grid, points, gradient, pose, solve)
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import barrier, single_barriers_pde
+
+        nodes = self.grid_for(AWAY).space + 1
+        if nodes <= barrier.MOST_NODES:
+            return single_barriers_pde.solve(self, x, gradient)
+        say_once(
+            f"oracle {self.name} computes on the CPU for points on {x.device}: {nodes} nodes are more than the {barrier.MOST_NODES} of its kernel"
+        )
+        return tuple(part.to(x.device) for part in self._solve(x.cpu().numpy(), gradient))
+
+
+def clock(steps: int, way: int) -> tuple[np.ndarray, np.ndarray]:
+    """(t at the solver's levels, its pace in the solves): even, or with steps that begin short."""
+    levels = np.array(level_times(steps))
+    times = levels**2 if way == TOWARDS_BARRIER else levels
+    return times, np.diff(times) / np.diff(levels)
 
 
 class _Terms(NamedTuple):

@@ -1,4 +1,4 @@
-"""The single barriers' solver on a warp: forward in time, and backwards; see parabolic.py for what is solved, and barrier_warp.py for where it lies."""
+"""The single barriers' solver on a warp, forward in time and backwards: what is solved is in parabolic.py, where it lies in barrier_warp.py."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ class Lane(NamedTuple):
 
 
 class Bars(NamedTuple):
-    """Tables of the derivatives in places, and in ways (or else a) and c [rows, SEATS]; those in the values at the ends of WARP + 1 solves
-    [2, WARP + 1]; a column of a lane's own sums for the numbers of the frame [numbers, WARP + 1]."""
+    """Of the adjoint, in shared memory: derivatives.
+
+    Tables of those in places, in ways (or, where nodes rest, in a) and in c [rows, SEATS]; those in the values at the ends of WARP + 1 solves
+    [2, WARP + 1]; and a column of each lane's own sums for the numbers of the frame [numbers, WARP + 1].
+    """
 
     mesh: Any
     shift: Any
@@ -127,8 +130,10 @@ def _factor_back(problem, board, lane, index):  # type: ignore[no-untyped-def]
 
 @within_warp
 def _pull_back(problem, board, lane, history, index):  # type: ignore[no-untyped-def]
-    """One solve backwards: u_bar, kept as the lane's u, from after it to before it; leaves in y what goes to the right side, and adds to lo_bar and
-    up_bar (where the matrix varies: sets them)."""
+    """One solve backwards: u_bar, kept as the lane's u, from after it to before it.
+
+    Leaves in y what goes to the right side, and adds to lo_bar and up_bar (where the matrix varies: sets them).
+    """
     rows, number, at = board.mesh.shape[0], lane.number, index % WARP
     share, weight = shares(index)
     before = history[index, rows - 1, number - 1] if number > 0 else share * board.ends[0, at + 1] + (1.0 - share) * board.ends[0, at]
@@ -153,8 +158,7 @@ def _pull_back(problem, board, lane, history, index):  # type: ignore[no-untyped
 
 @within_warp
 def _collect(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
-    """Carries lo_bar and up_bar of solve `index` on to places and ways (tables), a and c (tables, or where nodes move the lane's sums returned), and
-    r and r' (returned)."""
+    """Carries lo_bar and up_bar of solve `index` on to places, ways, a and c (tables); returns the lane's sums in a, c, r and r' if nodes move."""
     rows, number, moving = board.mesh.shape[0], lane.number, problem.moving
     r, speed_of = motion_of(problem.frame, problem.times, index, problem.k) if moving else (0.0, 0.0)
     pace = problem.pace[index] if moving else 1.0

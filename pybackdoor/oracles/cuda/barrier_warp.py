@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import cuda
-
 from pybackdoor.oracles.barrier_formulas import end_values, equation, payoff, place, push_all_of_node, push_level, push_payoff, resting, strike_of
 from pybackdoor.oracles.compiled import scalar
 from pybackdoor.oracles.cuda.warp_line import WARP, meet, within_warp
@@ -22,8 +20,7 @@ SEATS = WARP + 2
 
 
 class Problem(NamedTuple):
-    """What a warp solves: the numbers of its frame, side and strike (barrier_formulas.py), t at the levels, its pace in the solves, k, whether nodes
-    move, how many nodes there are."""
+    """What a warp solves: frame, side and strike (barrier_formulas.py), t at the levels, its pace in the solves, k, whether nodes move, how many."""
 
     frame: Any
     side: float
@@ -36,9 +33,11 @@ class Problem(NamedTuple):
 
 
 class Board(NamedTuple):
-    """A warp's shared memory: the wire; tables of places, ways and values [rows, SEATS] (and, for the adjoint, of the derivatives in places, and in ways
-    or a and c); the values at the ends at WARP + 1 levels, and the derivatives in them; the window that is read at the spot (x, u and the derivatives
-    in them [4, STENCIL, 1])."""
+    """A warp's shared memory.
+
+    The wire; tables of places, ways and values [rows, SEATS]; the values at the ends [2, WARP + 1] at some levels; the window that is read at the
+    spot: x, u and the derivatives in them [4, STENCIL, 1].
+    """
 
     wire: Any
     mesh: Any

@@ -1,10 +1,10 @@
 """A tridiagonal system solved by a warp: d y_i = r_i + lo y_{i-1} + up y_{i+1}, its rows in registers.
 
-A lane owns `rows` neighbouring rows, the last of which joins its others to the next lane's. The others are eliminated by themselves: factored once, a
-right side costs them a forward and a backward sweep. What remains is a tridiagonal system of 32 unknowns, a lane each, which is solved by parallel
-cyclic reduction in five steps (R. Hockney; the joining of the two as in E. Laszlo, M. Giles, J. Appleyard, ACM Transactions on Mathematical Software 42
-(2016), article 31). A right side costs 6 multiply-adds a row and 7 exchanges, and no memory but a few words of shared memory; factors are 5 numbers a
-row and 13 a lane. Stable where no row's lo + up exceeds its d by much, as without pivoting everywhere else.
+A lane owns `rows` neighbouring rows, the last of which joins its others to the next lane's. The others are eliminated by themselves: factored once,
+a right side costs them a forward and a backward sweep. What remains is a tridiagonal system of 32 unknowns, a lane each, which is solved by parallel
+cyclic reduction in five steps (R. Hockney; for the joining of the two see E. Laszlo, M. Giles, J. Appleyard, ACM Transactions on Mathematical
+Software 42 (2016), article 31). A right side costs 6 multiply-adds a row and 7 exchanges, and no memory but a few words of shared memory; factors are
+5 numbers a row and 13 a lane. Without pivoting, as everywhere else: it is stable where no row's lo + up is far above its d.
 
 Rows before the first lane's and after the last one's are 0, and those that a line is padded with have lo = up = 0.
 """
@@ -43,8 +43,11 @@ plain = _numpy if SIMULATED else _same  # a kernel's argument as scalar function
 
 
 class Factors(NamedTuple):
-    """Of a lane: inside [5, rows - 1] (lo over the pivot, 1 over it, up over it, and what a row takes from the join before and from its lane's own
-    one), and of the joins [REDUCED] (lo and up, two for each step of the reduction, 1 over the last pivot)."""
+    """Of a lane: inside [5, rows - 1], joins [REDUCED].
+
+    inside: lo over the pivot, 1 over it, up over it, what a row takes from the join before and from its lane's own. joins: lo and up, two for each
+    step of the reduction, 1 over the last pivot.
+    """
 
     inside: Any
     joins: Any
