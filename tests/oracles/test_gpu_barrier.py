@@ -7,6 +7,7 @@ import torch
 from device_parity import PLACE, assert_parity, inside, needs_device, needs_numba_cuda, on_device
 
 from pybackdoor.oracles.barrier_frame import AWAY, RESTING, TOWARDS_BARRIER, motion
+from pybackdoor.oracles.down_and_out_put_pde import DownAndOutPutPDE
 from pybackdoor.oracles.single_barriers_pde import SingleBarrierPDE
 
 pytestmark = needs_numba_cuda
@@ -48,6 +49,11 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     empty = on_device(SMALL, POINTS[:0])
     assert empty.gradients is not None
     assert (len(empty.values), tuple(empty.gradients.shape)) == (0, (0, 8))
+
+
+def test_the_put_is_one_of_them_or_its_closed_form() -> None:
+    oracle = DownAndOutPutPDE(space=36, time=8, extrapolate=False)
+    assert_parity(oracle, torch.tensor([[105.0, 90.0, 0.3, 1.0, 0.05], [85.0, 90.0, 0.3, 1.0, 0.05]], dtype=torch.float64))
 
 
 class TestOnADevice:

@@ -90,7 +90,7 @@ def solver(nodes: int, moving: bool, gradient: bool) -> Kernel:
                 frame = plain(frames)[:, row]
                 problem = Problem(frame, side, strike_at(frame), plain(times), plain(pace), k, moving, nodes)
                 lay_out(problem, board, number)
-                march(problem, board, lane, history[cuda.blockIdx.x] if gradient else history[0])
+                march(problem, board, lane, history[cuda.blockIdx.x if gradient else 0], gradient)
                 value, slope, begin = read(problem, board, number, frame[DISTANCE])
                 if number == 0:
                     values[row] = value

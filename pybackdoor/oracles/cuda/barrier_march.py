@@ -52,8 +52,8 @@ class Bars(NamedTuple):
 
 
 @within_warp
-def march(problem, board, lane, history):  # type: ignore[no-untyped-def]
-    """From the payoff in the board's line to u at t = 1 there; keeps every y in history [solves, rows, WARP] if it has room."""
+def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
+    """From the payoff in the board's line to u at t = 1 there; with `keep`, every y is kept in history [solves, rows, WARP]."""
     rows, solves, number = board.mesh.shape[0], problem.times.shape[0] - 1, lane.number
     for row in range(rows):
         lane.u[row] = board.line[row, number + 1] if number * rows + row + 1 < problem.nodes - 1 else 0.0
@@ -67,7 +67,7 @@ def march(problem, board, lane, history):  # type: ignore[no-untyped-def]
             if problem.moving:
                 first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
                 factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
-            _step(problem, board, lane, history, index, first, last)
+            _step(problem, board, lane, history, keep, index, first, last)
     for row in range(rows):
         if number * rows + row + 1 < problem.nodes - 1:
             board.line[row, number + 1] = lane.u[row]
@@ -78,7 +78,7 @@ def march(problem, board, lane, history):  # type: ignore[no-untyped-def]
 
 
 @within_warp
-def _step(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
+def _step(problem, board, lane, history, keep, index, first, last):  # type: ignore[no-untyped-def]
     """One solve, with k lo of the first row and k up of the last."""
     rows, number, at = board.mesh.shape[0], lane.number, index % WARP
     share, weight = shares(index)
@@ -88,7 +88,7 @@ def _step(problem, board, lane, history, index, first, last):  # type: ignore[no
     lane.y[(problem.nodes - 3) % rows] += last * (share * board.ends[1, at + 1] + (1.0 - share) * board.ends[1, at])
     solve_line(lane.factors, lane.y, board.wire, number)
     for row in range(rows):
-        if history.shape[0] > 0:
+        if keep:
             history[index, row, number] = lane.y[row]
         lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
 

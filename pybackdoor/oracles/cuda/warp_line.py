@@ -27,7 +27,8 @@ REDUCED = 2 * DEPTH + 3
 
 def within_warp(function: Callable[..., Any]) -> Any:
     """A function of a warp's lanes, always inlined: arrays that are local to a lane must not leave the registers."""
-    return cuda.jit(device=True)(function) if SIMULATED else cuda.jit(device=True, forceinline=True)(function)
+    options: dict[str, Any] = {"device": True} if SIMULATED else {"device": True, "forceinline": True}
+    return cuda.jit(**options)(function)
 
 
 def _numpy(array: Any) -> Any:
