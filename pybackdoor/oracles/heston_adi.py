@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from pybackdoor.oracles.adi_plan import graded
+from pybackdoor.oracles.array_library import Array, library
 from pybackdoor.oracles.batched import BatchedOracle, correlation, nonnegative, positive
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.families import TWO_DIMENSIONS
 from pybackdoor.oracles.heston import DOMAIN
 from pybackdoor.oracles.heston_grid import Memory, solve_grid
 from pybackdoor.oracles.levels import Levelled
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.quads import QUAD
 from pybackdoor.records.evaluation import EvaluationStatus
 
@@ -33,7 +35,7 @@ _ACCURACY = {
 }
 
 
-class HestonADI(Levelled, BatchedOracle):
+class HestonADI(OnDevice, Levelled, BatchedOracle):
     """Price in currency units with all ten derivatives, the exact ones of the discrete price: its adjoint, the moving mesh included.
 
     Craig-Sneyd steps, four groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike
@@ -83,6 +85,18 @@ class HestonADI(Levelled, BatchedOracle):
         status = np.where(np.isfinite(prices).all(axis=0), EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).astype(np.int64)
         return torch.from_numpy(prices[0].copy()), torch.from_numpy(prices[1:].T.copy()), torch.from_numpy(status)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda.heston_adi import solve_grid
+
+        points = x.T
+        columns = scaled(points)
+        fine, coarse = (solve_grid(columns, each.nx, each.ny, each.plan_on(x.device), gradient) for each in (self.fine, self.coarse))
+        prices = _prices(points, columns[0], fine + (fine - coarse) / 3.0, self.sign)
+        good = prices.isfinite().all(dim=0)
+        prices = torch.where(good, prices, torch.nan)
+        status = torch.where(good, int(EvaluationStatus.OK), int(EvaluationStatus.NOT_FINITE))
+        return prices[0].clone(), prices[1:].T.contiguous(), status
+
 
 class HestonADIPut(HestonADI):
     """The put; see `HestonADI`."""
@@ -102,19 +116,21 @@ class HestonADICall(HestonADI):
     sign = 1.0
 
 
-def scaled(points: np.ndarray) -> np.ndarray:
+def scaled(points: Array) -> Array:
     """(log(forward / strike), then variance, reversion, mean and vol times the maturity, correlation), [6, n], of points [10, n]."""
     spot, strike, *parameters, correlation, maturity, rate, dividend = points
-    time = np.maximum(maturity, _SHORTEST)
-    return np.stack([np.log(spot / strike) + (rate - dividend) * time, *(parameter * time for parameter in parameters), correlation])
+    xp = library(points)
+    time = xp.clip(maturity, _SHORTEST, None)
+    return xp.stack([xp.log(spot / strike) + (rate - dividend) * time, *(parameter * time for parameter in parameters), correlation])
 
 
-def _prices(points: np.ndarray, x: np.ndarray, results: np.ndarray, sign: float) -> np.ndarray:
+def _prices(points: Array, x: Array, results: Array, sign: float) -> Array:
     """Prices, and where wanted gradients, [1 or 11, n]; where the maturity is nothing, those of the payoff."""
+    xp = library(points)
     spot, strike, *parameters, _, maturity, rate, dividend = points
-    held, paid = spot * np.exp(-dividend * maturity), strike * np.exp(-rate * maturity)
-    inside = np.where((x <= 0.0) == (sign > 0.0), 0.0, sign)  # whether it is in the money: the results are those of the other option then
-    out, *slopes = np.where(maturity <= _SHORTEST, 0.0, paid) * results
+    held, paid = spot * xp.exp(-dividend * maturity), strike * xp.exp(-rate * maturity)
+    inside = xp.where((x <= 0.0) == (sign > 0.0), 0.0, sign)  # whether it is in the money: the results are those of the other option then
+    out, *slopes = xp.where(maturity <= _SHORTEST, 0.0, paid) * results
     price = out + inside * (held - paid)
     if not slopes:
         return price[None]
@@ -124,4 +140,4 @@ def _prices(points: np.ndarray, x: np.ndarray, results: np.ndarray, sign: float)
         in_time = in_time + parameter * slope
     by_held, by_paid = by_x + inside * held, out - by_x - inside * paid
     by_rates = [-maturity * by_paid, -maturity * by_held]
-    return np.stack([price, by_held / spot, by_paid / strike, *(maturity * slope for slope in by_parameters), by_correlation, in_time, *by_rates])
+    return xp.stack([price, by_held / spot, by_paid / strike, *(maturity * slope for slope in by_parameters), by_correlation, in_time, *by_rates])

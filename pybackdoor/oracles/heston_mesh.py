@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
+from pybackdoor.oracles.array_library import Array, library, zeros
 
 REACH = 40.0  # the largest variance over `unit`
 SPREAD = math.acosh(1.0 + REACH)
@@ -23,10 +23,11 @@ _SHARE = 0.5
 _FARTHEST = 12.0  # the last x at most: a log-price moves by that with a chance below exp(-12)
 
 
-def frame(variance: np.ndarray, reversion: np.ndarray, mean: np.ndarray, vol: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def frame(variance: Array, reversion: Array, mean: Array, vol: Array) -> tuple[Array, Array, Array]:
     """(width, stretch, unit), each [5, n]: values, and their derivatives in variance, reversion, mean and vol, which come times the maturity."""
     v, k, m, g = (_seed(value, place) for place, value in enumerate((variance, reversion, mean, vol), start=1))
-    decay, gone = np.exp(-reversion), -np.expm1(-reversion)
+    xp = library(variance)
+    decay, gone = xp.exp(-reversion), -xp.expm1(-reversion)
     forgotten = _chain(k, gone, decay)
     memory = _chain(k, gone / reversion, (decay - gone / reversion) / reversion)  # of today's variance in the mean over the time
     drift = m - _times(m, memory)
@@ -44,33 +45,33 @@ def frame(variance: np.ndarray, reversion: np.ndarray, mean: np.ndarray, vol: np
     limited = _inverse(far)
     limited[0] += 1.0 / _FARTHEST**2
     ratio = _times(_root(_inverse(limited)), _inverse(width))
-    return width, _chain(ratio, np.arcsinh(ratio[0]), 1.0 / np.sqrt(1.0 + ratio[0] * ratio[0])), largest / REACH
+    return width, _chain(ratio, xp.arcsinh(ratio[0]), 1.0 / xp.sqrt(1.0 + ratio[0] * ratio[0])), largest / REACH
 
 
-def _seed(value: np.ndarray, place: int) -> np.ndarray:
+def _seed(value: Array, place: int) -> Array:
     """A feature with its derivatives in all four: 1 in its own."""
-    made = np.zeros((5, len(value)))
+    made = zeros(value, 5, len(value))
     made[0], made[place] = value, 1.0
     return made
 
 
-def _times(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+def _times(p: Array, q: Array) -> Array:
     product = p[0] * q + q[0] * p
     product[0] *= 0.5
     return product
 
 
-def _chain(p: np.ndarray, value: np.ndarray, slope: np.ndarray) -> np.ndarray:
+def _chain(p: Array, value: Array, slope: Array) -> Array:
     """A function of p, from its value and slope there."""
     made = slope * p
     made[0] = value
     return made
 
 
-def _root(p: np.ndarray) -> np.ndarray:
-    value = np.sqrt(p[0])
+def _root(p: Array) -> Array:
+    value = library(p).sqrt(p[0])
     return _chain(p, value, 0.5 / value)
 
 
-def _inverse(p: np.ndarray) -> np.ndarray:
+def _inverse(p: Array) -> Array:
     return _chain(p, 1.0 / p[0], -1.0 / (p[0] * p[0]))
