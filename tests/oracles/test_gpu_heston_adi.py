@@ -17,7 +17,7 @@ def test_values_and_gradients_equal_the_cpus(monkeypatch):
 
     put = HestonADIPut()
     put.use_grid(11, 11, 2)
-    for kernel in (heston_adi.solve, heston_adi.solve_with_gradient):
+    for kernel in (heston_adi.solve, heston_adi.adjoint):
         monkeypatch.setattr(kernel, "block", 4)
         monkeypatch.setattr(kernel, "lanes", 4)
     monkeypatch.setattr(heston_adi, "_blocks", lambda points, nodes, steps: 1)  # the second problem finds what the first has left
