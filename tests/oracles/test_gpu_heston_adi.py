@@ -12,14 +12,15 @@ pytestmark = needs_numba_cuda
 
 
 def test_values_and_gradients_equal_the_cpus(monkeypatch):
-    """Grids of 11 x 11 and 6 x 6 nodes with 10 and 6 steps, and fewer threads than lines: the simulator takes seconds a point."""
+    """Grids of 11 x 11 and 6 x 6 nodes with 6 and 4 steps, and fewer threads than lines: the simulator takes seconds a point."""
     from pybackdoor.oracles.cuda import heston_adi
 
+    monkeypatch.setattr("pybackdoor.oracles.heston_adi._GROUPS", 2)
     put = HestonADIPut()
     put.use_grid(11, 11, 2)
     for kernel in (heston_adi.solve, heston_adi.adjoint):
-        monkeypatch.setattr(kernel, "block", 4)
-        monkeypatch.setattr(kernel, "lanes", 4)
+        monkeypatch.setattr(kernel, "block", 3)
+        monkeypatch.setattr(kernel, "lanes", 3)
     monkeypatch.setattr(heston_adi, "_blocks", lambda points, nodes, steps: 1)  # the second problem finds what the first has left
     points = inside(put, 2)
     assert_parity(put, points)
