@@ -19,6 +19,7 @@ from pybackdoor.ops.philox import uniforms
 from pybackdoor.oracles import Oracle, oracle
 from pybackdoor.oracles.american import AmericanPut
 from pybackdoor.oracles.heston import HestonPut
+from pybackdoor.oracles.heston_adi import HestonADIPut
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Case:
 
 
 def groups(device: torch.device, dry: bool) -> Iterator[Group]:
-    """Closed forms at 1e7 points, the slower ones and American options at 262,144; a hundred European puts in a dry run."""
+    """Closed forms at 1e7 points, the slower ones and American options at 262,144, Heston on a grid at 4,096; a hundred puts in a dry run."""
     if dry:
         for gradient in (False, True):
             yield group(Case("european_put", oracle("european_put"), 100, gradient, 250, device))
@@ -54,6 +55,8 @@ def groups(device: torch.device, dry: bool) -> Iterator[Group]:
             yield group(Case(name, oracle(name), many if flops < 5000 else some, gradient, flops, device))
     for gradient in (False, True):
         yield group(Case("heston_put", HestonPut("fast"), some, gradient, 32 * (900 if gradient else 350), device))
+    for gradient in (False, True):  # 40 operations a node and step, 130 with the adjoint
+        yield group(Case("heston_put_adi", HestonADIPut(), 1 << 12, gradient, 5.7e5 * (130 if gradient else 40), device))
     for level, bar in (("fast", 1e7), ("standard", None)):
         for gradient in (False, True):
             yield group(Case(f"american_put {level}", AmericanPut(level), some, gradient, 8e4, device, bar=None if gradient else bar))
