@@ -4,7 +4,7 @@
     python -m benchmarks.report closed.json
 
 extra_info: `prices_per_second` of the best round; `median_error` and `largest_error` in spot units over ERRORS points of the domain (whole days of
-maturity, as QuantLib takes them; no rebate, as FinancePy has none), against 50-digit arithmetic for Black-Scholes, QdFp's best scheme for American
+maturity, as QuantLib takes them; no rebate, as FinancePy has none), against 50-digit arithmetic for Black-Scholes, QdFp with 30 points for American
 puts, and for the others our highest level, which the tests hold to 20-digit quadrature. `failed`: prices that are no number. FinancePy's formulas are
 called on whole columns where it compiles them so, QuantLib row by row as its Python users do it; neither gives a gradient in these calls.
 """
@@ -88,7 +88,7 @@ def truth(group: str) -> torch.Tensor:
         with mpmath.workdps(50):
             return torch.tensor([float(formula(*map(mpmath.mpf, row))) for row in x.tolist()], dtype=torch.float64)
     if group == "american":
-        return peer.american_puts(x, ql.QdFpAmericanEngine.highPrecisionScheme())
+        return peer.american_truth(x)
     best = {"heston": ("heston", "high"), "cev": ("cev", "closed"), "max_call": ("max_call", "closed")}[group]
     return OURS[best].values(x)
 

@@ -50,6 +50,11 @@ def american_puts(points: torch.Tensor, scheme: Any) -> torch.Tensor:
     return _each(price, points)
 
 
+def american_truth(points: torch.Tensor) -> torch.Tensor:
+    """The same by QdFp with 30 points and 60 iterations to 1e-10, which its high-precision scheme, 10 points, is up to 5e-6 away from."""
+    return american_puts(points, ql.QdFpTanhSinhIterationScheme(30, 60, 1e-10))
+
+
 def barriers(points: torch.Tensor, kind: str) -> torch.Tensor:
     """Prices at rows (spot, strike, barrier, rebate, volatility, maturity, rate, dividend) by the closed form."""
     market = Market()
