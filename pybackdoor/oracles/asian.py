@@ -6,25 +6,38 @@ tests (L. C. G. Rogers and Z. Shi, Journal of Applied Probability 32 (1995), 107
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+import torch
 
 from pybackdoor.errors import InputError
 from pybackdoor.oracles.batched import nonnegative, positive
 from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.european_vanilla import DOMAIN
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.on_device import OnDevice
+from pybackdoor.oracles.scalar.asian_path import (
+    ASSET,
+    CASH,
+    DRIFT,
+    FRAME,
+    MOVED,
+    NEWTON,
+    START,
+    SUMS,
+    TIMED,
+    S,
+    chance,
+    date_parts,
+    finish,
+    prepare,
+)
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
-from pybackdoor.oracles.scalar.european import INSTANT
 from pybackdoor.oracles.scalar.threshold import threshold
-from pybackdoor.oracles.scalar.vmath import exp, log_ratio, normal
 
-ROOT, WORK, ASSET, CASH, TIMED, MOVED, LEVEL = 0, BLOCK, 3 * BLOCK, 4 * BLOCK, 5 * BLOCK, 6 * BLOCK, 7 * BLOCK  # rows; LEVEL and more: one a date
-_NEWTON = 4
+ROOT, WORK, PARTS, LEVEL = 0, BLOCK, 3 * BLOCK, 7 * BLOCK  # rows; PARTS: the sums; LEVEL and more: one a date
 
 
-class Asian(MonteCarloOracle):
+class Asian(OnDevice, MonteCarloOracle):
     """Price of max(+-(mean of S - K), 0) in currency units, with its standard error and all six derivatives, unbiased for any number of paths.
 
     Along the normal number xi that drives the geometric mean, given the rest of the path, the arithmetic mean rises: the option is exercised on one
@@ -51,6 +64,11 @@ class Asian(MonteCarloOracle):
 
     def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
         return self._estimate(_price, points, gradient, self.sign, geometric_share(self.dates))
+
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import asian
+
+        return asian.estimate(self.draws, x, gradient, self.sign)
 
 
 class AsianCall(Asian):
@@ -83,36 +101,25 @@ def _price(points, walk, answers, sign, share):  # type: ignore[no-untyped-def]
     """Value and derivatives on one copy of the draws: walk [M, paths], answers [n, 1 or 7]."""
     dates, paths = walk.shape
     w = cache_lines((7 + dates) * BLOCK)
-    rest = np.empty((dates, paths))
+    rest, slope = np.empty((dates, paths)), np.empty(dates)
     _project(walk, share, rest)
-    slope = np.empty(dates)
+    constants, frame, sums = (sign, float(dates)), np.empty(FRAME), np.empty(SUMS)
     for row in range(points.shape[0]):
-        spot, strike, volatility, maturity, rate, dividend = points[row]
-        time = max(maturity, INSTANT)
-        s = volatility * math.sqrt(time)
-        drift = (rate - dividend - 0.5 * volatility * volatility) * time
+        prepare(points[row], constants, frame)
+        s = frame[S]
         slope[:] = s * share
         w[: 7 * BLOCK] = 0.0
-        start = log_ratio(spot, strike) - math.log(dates)
         for first in range(0, paths, BLOCK):
             for date in range(dates):
-                block, level, centre = rest[date, first : first + BLOCK], LEVEL + date * BLOCK, start + drift * (date + 1) / dates
+                block, level, centre = rest[date, first : first + BLOCK], LEVEL + date * BLOCK, frame[START] + frame[DRIFT] * (date + 1)
                 for i in range(BLOCK):
                     w[level + i] = centre + s * block[i]
-            threshold(w, LEVEL, ROOT, WORK, slope, _NEWTON)
+            threshold(w, LEVEL, ROOT, WORK, slope, NEWTON)
             _add(w, rest, first, sign, slope, share)
-        scale = sign * strike * math.exp(-rate * time) / paths
-        asset, cash = scale * w[ASSET : ASSET + BLOCK].sum(), scale * w[CASH : CASH + BLOCK].sum()
-        answers[row, 0] = asset - cash
-        if answers.shape[1] > 1:
-            timed, moved = scale * w[TIMED : TIMED + BLOCK].sum(), scale * w[MOVED : MOVED + BLOCK].sum()
-            by_s = moved - s * timed if maturity > INSTANT else 0.0
-            answers[row, 1] = asset / spot
-            answers[row, 2] = -cash / strike
-            answers[row, 3] = by_s * math.sqrt(time)
-            answers[row, 4] = 0.5 * by_s * volatility / math.sqrt(time) + (rate - dividend) * timed - rate * (asset - cash)
-            answers[row, 5] = time * (timed - asset + cash)
-            answers[row, 6] = -time * timed
+        for number in range(SUMS):
+            start = PARTS + number * BLOCK
+            sums[number] = w[start : start + BLOCK].sum()
+        finish(points[row], constants, frame, sums, paths, answers[row])
 
 
 @scalar
@@ -132,16 +139,15 @@ def _project(walk, share, rest):  # type: ignore[no-untyped-def]
 
 @scalar
 def _add(w, rest, first, sign, slope, share):  # type: ignore[no-untyped-def]
-    """Adds over the dates what is paid for S / K, that times the date, and its derivative in sigma sqrt T; and the chance of exercise."""
+    """Adds the dates' parts and the chance of exercise to the rows of sums."""
     dates = slope.shape[0]
+    asset, cash, timed, moved = PARTS + ASSET * BLOCK, PARTS + CASH * BLOCK, PARTS + TIMED * BLOCK, PARTS + MOVED * BLOCK
     for date in range(dates):
         block, level, c, g, t = rest[date, first : first + BLOCK], LEVEL + date * BLOCK, slope[date], share[date], (date + 1) / dates
         for i in range(BLOCK):
-            tail, there = normal(sign * (c - w[ROOT + i]))
-            size = exp(w[level + i] + 0.5 * c * c)
-            part = size * tail
-            w[ASSET + i] += part
-            w[TIMED + i] += t * part
-            w[MOVED + i] += part * (block[i] + c * g) + sign * size * there * g
+            part, by_s = date_parts(w[level + i], block[i], w[ROOT + i], sign, c, g)
+            w[asset + i] += part
+            w[timed + i] += t * part
+            w[moved + i] += by_s
     for i in range(BLOCK):
-        w[CASH + i] += normal(-sign * w[ROOT + i])[0]
+        w[cash + i] += chance(w[ROOT + i], sign)

@@ -20,17 +20,14 @@ from pybackdoor.oracles.asset_paths import (
     START,
     WEIGHT,
     WIDENED,
-    assemble,
     levels,
-    lines,
+    take,
 )
 from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.scalar.asset_lines import NEWTON, above, chance, finish, prepare
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
 from pybackdoor.oracles.scalar.threshold import threshold
-from pybackdoor.oracles.scalar.vmath import exp, normal
 from pybackdoor.oracles.several_assets import SeveralAssets
-
-_NEWTON = 6
 
 
 class BasketCall(SeveralAssets):
@@ -60,15 +57,17 @@ def _price(points, normals, answers, plane):  # type: ignore[no-untyped-def]
     """Value and derivatives on one copy of the draws: normals [d - 1, paths], answers [n, 1 or 3 d + 5], plane [d - 1, d]."""
     w = cache_lines(ROWS * BLOCK)
     d = plane.shape[1]
-    centre, spread, slope = np.empty(d), np.empty(d), np.empty(d)
+    constants, frame, sums = (1.0 / d,), np.empty(3 * d + 1), np.empty(3 * d + 2)
+    slope = frame[2 * d : 3 * d]
     for row in range(points.shape[0]):
-        wide = lines(points[row], 1.0 / d, centre, spread, slope)
+        prepare(points[row], constants, frame)
         w[:] = 0.0
         for first in range(0, normals.shape[1], BLOCK):
-            levels(w, normals, plane, first, centre, spread, wide)
-            threshold(w, LEVEL, START, HIGH, slope, _NEWTON)
+            levels(w, normals, plane, first, frame)
+            threshold(w, LEVEL, START, HIGH, slope, NEWTON)
             _add(w, d, slope, answers.shape[1] > 1)
-        assemble(points[row], w, spread, wide, normals.shape[1], answers[row])
+        take(w, d, sums)
+        finish(points[row], constants, frame, sums, normals.shape[1], answers[row])
 
 
 @scalar
@@ -79,15 +78,13 @@ def _add(w, d, slope, slopes):  # type: ignore[no-untyped-def]
         level, y = LEVEL + asset * BLOCK, FACTOR + asset * BLOCK
         paid, moved, bent = PAID + asset * BLOCK, MOVED + asset * BLOCK, BENT + asset * BLOCK
         for i in range(BLOCK):
-            tail, there = normal(c - w[START + i])
-            size = w[WEIGHT + i] * exp(w[level + i] + 0.5 * c * c)
-            part = size * tail
+            part, by_slope = above(w[level + i], c, w[START + i], w[WEIGHT + i])
             w[paid + i] += part
             w[GAIN + i] += part
             if slopes:
                 w[moved + i] += part * w[y + i]
-                w[bent + i] += c * part + size * there
+                w[bent + i] += by_slope
     for i in range(BLOCK):
-        chance = w[WEIGHT + i] * normal(-w[START + i])[0]
-        w[CHANCE + i] += chance
-        w[WIDENED + i] += w[RADIUS + i] * (w[GAIN + i] - chance)
+        paid = chance(w[START + i], w[WEIGHT + i])
+        w[CHANCE + i] += paid
+        w[WIDENED + i] += w[RADIUS + i] * (w[GAIN + i] - paid)

@@ -46,7 +46,8 @@ class Draws:
         return self.paths // COPIES
 
     @cached_property
-    def _scramble(self) -> tuple[np.ndarray, np.ndarray]:
+    def scramble(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the Sobol points: directions [COPIES, dimensions, log2(size)] and shifts [COPIES, dimensions]."""
         directions = direction_numbers(min(self.dimensions, DIMENSIONS))
         return scrambled(directions, self.size, copies=COPIES, seed=self.seed, purpose=purpose_word(self.purpose))
 
@@ -59,7 +60,7 @@ class Draws:
             philox_normals(seed, purpose, 0, copy * half, straight)
             rows[:, :half], rows[:, half:] = straight, -straight
             return
-        columns, shifts = self._scramble
+        columns, shifts = self.scramble
         sobol_normals(columns[copy], shifts[copy], rows)
         if self.dimensions > DIMENSIONS:
             philox_normals(seed, purpose, DIMENSIONS, copy * self.size, rows[DIMENSIONS:])

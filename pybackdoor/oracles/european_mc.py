@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 
 from pybackdoor.errors import InputError
 from pybackdoor.oracles.batched import nonnegative, positive
 from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.european_vanilla import DOMAIN
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
-from pybackdoor.oracles.scalar.european import INSTANT
-from pybackdoor.oracles.scalar.importance import vanilla_shift
-from pybackdoor.oracles.scalar.vmath import exp, log_ratio
+from pybackdoor.oracles.scalar.vanilla_path import FRAME, SUMS, finish, path, prepare
 
 
-class EuropeanMonteCarlo(MonteCarloOracle):
+class EuropeanMonteCarlo(OnDevice, MonteCarloOracle):
     """Price in currency units, with its standard error and all six derivatives, unbiased for any number of paths.
 
     log S is carried over `steps` equal steps (exact for any number), drawn around the terminal value that matters most to the payoff
@@ -43,6 +43,11 @@ class EuropeanMonteCarlo(MonteCarloOracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
         return self._estimate(_price, points, gradient, self.sign)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import european_mc
+
+        return european_mc.estimate(self.draws, x, gradient, self.sign)
+
 
 class EuropeanCallMonteCarlo(EuropeanMonteCarlo):
     """The call.
@@ -65,32 +70,22 @@ class EuropeanPutMonteCarlo(EuropeanMonteCarlo):
 @kernel
 def _price(points, normals, answers, sign):  # type: ignore[no-untyped-def]
     """Value and derivatives on one copy of the draws: normals [steps, paths], answers [n, 1 or 7]."""
-    w = cache_lines(4 * BLOCK)
+    w, frame, sums = cache_lines((1 + SUMS) * BLOCK), np.empty(FRAME), np.empty(SUMS)
+    constants = (sign,)
     for row in range(points.shape[0]):
-        spot, strike, volatility, maturity, rate, dividend = points[row]
-        time = max(maturity, INSTANT)
-        deviation = volatility * math.sqrt(time)
-        log_moneyness = log_ratio(spot, strike) + (rate - dividend) * time
-        shift = vanilla_shift(sign, log_moneyness, deviation) if maturity > INSTANT else 0.0
+        prepare(points[row], constants, frame)
         w[:] = 0.0
-        _add_paths(w, normals, sign, log_moneyness - 0.5 * deviation * deviation, deviation, shift)
-        scale = sign * strike * math.exp(-rate * time - 0.5 * shift * shift) / normals.shape[1]
-        asset, cash, tilted = scale * w[BLOCK : 2 * BLOCK].sum(), scale * w[2 * BLOCK : 3 * BLOCK].sum(), scale * w[3 * BLOCK :].sum()
-        answers[row, 0] = asset - cash
-        if answers.shape[1] > 1:
-            by_deviation = tilted - deviation * asset if maturity > INSTANT else 0.0
-            answers[row, 1] = asset / spot
-            answers[row, 2] = -cash / strike
-            answers[row, 3] = by_deviation * math.sqrt(time)
-            answers[row, 4] = 0.5 * by_deviation * volatility / math.sqrt(time) - dividend * asset + rate * cash
-            answers[row, 5] = time * cash
-            answers[row, 6] = -time * asset
+        _add_paths(w, normals, frame)
+        for number in range(SUMS):
+            sums[number] = w[(1 + number) * BLOCK : (2 + number) * BLOCK].sum()
+        finish(points[row], constants, frame, sums, normals.shape[1], answers[row])
 
 
 @scalar
-def _add_paths(w, normals, sign, centre, deviation, shift):  # type: ignore[no-untyped-def]
-    """Adds over the paths that pay the weights of S / K, of 1 and of S / K z to the rows 1 to 3 of w; row 0 is the walk."""
+def _add_paths(w, normals, frame):  # type: ignore[no-untyped-def]
+    """Adds the paths' parts of the sums to the rows 1 to 3 of w; row 0 is the walk."""
     root = 1.0 / math.sqrt(normals.shape[0])
+    sign, centre, deviation, shift = frame
     for first in range(0, normals.shape[1], BLOCK):
         block = normals[0, first : first + BLOCK]
         for i in range(BLOCK):
@@ -100,11 +95,7 @@ def _add_paths(w, normals, sign, centre, deviation, shift):  # type: ignore[no-u
             for i in range(BLOCK):
                 w[i] += root * block[i]
         for i in range(BLOCK):
-            weight = exp(-shift * w[i])
-            z = w[i] + shift
-            x = centre + deviation * z
-            weight = weight if sign * x > 0.0 else 0.0
-            asset = weight * exp(x)
+            asset, weight, tilted = path(w[i], sign, centre, deviation, shift)
             w[BLOCK + i] += asset
             w[2 * BLOCK + i] += weight
-            w[3 * BLOCK + i] += asset * z
+            w[3 * BLOCK + i] += tilted

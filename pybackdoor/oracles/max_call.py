@@ -24,16 +24,13 @@ from pybackdoor.oracles.asset_paths import (
     START,
     WEIGHT,
     WIDENED,
-    assemble,
     levels,
-    lines,
+    take,
 )
 from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.scalar.asset_lines import NEVER, PARALLEL, between, chance, finish, prepare
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
-from pybackdoor.oracles.scalar.vmath import exp, normal
 from pybackdoor.oracles.several_assets import SeveralAssets
-
-_NEVER = 1e300
 
 
 class MaxCall(SeveralAssets):
@@ -62,15 +59,17 @@ def _price(points, normals, answers, plane):  # type: ignore[no-untyped-def]
     """Value and derivatives on one copy of the draws: normals [d - 1, paths], answers [n, 1 or 3 d + 5], plane [d - 1, d]."""
     w = cache_lines(ROWS * BLOCK)
     d = plane.shape[1]
-    centre, spread, slope = np.empty(d), np.empty(d), np.empty(d)
+    constants, frame, sums = (1.0,), np.empty(3 * d + 1), np.empty(3 * d + 2)
+    slope = frame[2 * d : 3 * d]
     for row in range(points.shape[0]):
-        wide = lines(points[row], 1.0, centre, spread, slope)
+        prepare(points[row], constants, frame)
         w[:] = 0.0
         for first in range(0, normals.shape[1], BLOCK):
-            levels(w, normals, plane, first, centre, spread, wide)
+            levels(w, normals, plane, first, frame)
             _largest(w, d, slope)
             _add(w, d, slope, answers.shape[1] > 1)
-        assemble(points[row], w, spread, wide, normals.shape[1], answers[row])
+        take(w, d, sums)
+        finish(points[row], constants, frame, sums, normals.shape[1], answers[row])
 
 
 @scalar
@@ -81,13 +80,13 @@ def _largest(w, d, slope):  # type: ignore[no-untyped-def]
         inverse = -1.0 / slope[asset]
         for i in range(BLOCK):
             w[low + i] = w[level + i] * inverse
-            w[high + i] = _NEVER
+            w[high + i] = NEVER
             w[START + i] = w[low + i] if asset == 0 else min(w[START + i], w[low + i])
     for one in range(d):
         for two in range(d):
             if slope[one] > slope[two] or (slope[one] == slope[two] and one > two):
                 level, other, low, high = LEVEL + one * BLOCK, LEVEL + two * BLOCK, LOW + one * BLOCK, HIGH + two * BLOCK
-                inverse = 1.0 / max(slope[one] - slope[two], 1e-14 * slope[one])
+                inverse = 1.0 / max(slope[one] - slope[two], PARALLEL * slope[one])
                 for i in range(BLOCK):
                     crossing = (w[other + i] - w[level + i]) * inverse
                     w[low + i] = max(w[low + i], crossing)
@@ -102,18 +101,13 @@ def _add(w, d, slope, slopes):  # type: ignore[no-untyped-def]
         level, low, high = LEVEL + asset * BLOCK, LOW + asset * BLOCK, HIGH + asset * BLOCK
         y, paid, moved, bent = FACTOR + asset * BLOCK, PAID + asset * BLOCK, MOVED + asset * BLOCK, BENT + asset * BLOCK
         for i in range(BLOCK):
-            start = w[low + i] - c
-            stop = max(w[high + i] - c, start)
-            above, there = normal(-start)
-            beyond, here = normal(-stop)
-            size = w[WEIGHT + i] * exp(w[level + i] + 0.5 * c * c)
-            part = size * (above - beyond)
+            part, by_slope = between(w[level + i], c, w[low + i], w[high + i], w[WEIGHT + i])
             w[paid + i] += part
             w[GAIN + i] += part
             if slopes:
                 w[moved + i] += part * w[y + i]
-                w[bent + i] += c * part + size * (there - here)
+                w[bent + i] += by_slope
     for i in range(BLOCK):
-        chance = w[WEIGHT + i] * normal(-w[START + i])[0]
-        w[CHANCE + i] += chance
-        w[WIDENED + i] += w[RADIUS + i] * (w[GAIN + i] - chance)
+        paid = chance(w[START + i], w[WEIGHT + i])
+        w[CHANCE + i] += paid
+        w[WIDENED + i] += w[RADIUS + i] * (w[GAIN + i] - paid)

@@ -11,23 +11,12 @@ import math
 
 import numpy as np
 
-from pybackdoor.oracles.compiled import inlined, kernel, scalar
-from pybackdoor.oracles.scalar.bits import from_bits
-from pybackdoor.oracles.scalar.normal import _CENTRE, _FAR_TAIL, _TAIL
-from pybackdoor.oracles.scalar.philox import philox4x32
+from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.scalar.draw import CENTRAL, central, offset, offset_pair
+from pybackdoor.oracles.scalar.normal import _FAR_TAIL, _TAIL
 from pybackdoor.oracles.scalar.vmath import _rational, log
 
 TILE = 256  # numbers inverted at a time; rows are multiples of it, or shorter than it
-
-_ONE_BITS = np.uint64(0x3FF0000000000000)
-_CENTRED = 1.5 - 2.0**-53  # what takes [1, 2) to the middles of 2^52 cells, less 1/2
-_MASK, _HALF, _LOW = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(12)
-
-
-@inlined
-def _offset(bits):  # type: ignore[no-untyped-def]
-    """The number u - 1/2, u the middle of cell `bits` (below 2^52) of 2^52 in [0, 1]: exact, symmetric about 0, never +-1/2."""
-    return from_bits(bits | _ONE_BITS) - _CENTRED
 
 
 @scalar
@@ -35,11 +24,10 @@ def _invert(offsets, row, index, tail, count):  # type: ignore[no-untyped-def]
     """row[:count] = the normal numbers below which a share 1/2 + offsets[:count] lies; index and tail [TILE] are scratch."""
     outside = 0
     for i in range(count):
-        q = offsets[i]
-        row[i] = q * _rational(_CENTRE, 0.180625 - q * q)
+        row[i] = central(offsets[i])
     for i in range(count):
         index[outside] = i
-        outside += 1 if abs(offsets[i]) > 0.425 else 0
+        outside += 1 if abs(offsets[i]) > CENTRAL else 0
     for i in range(outside):
         tail[i] = abs(offsets[index[i]])
     for i in range(outside):
@@ -58,17 +46,13 @@ def _invert(offsets, row, index, tail, count):  # type: ignore[no-untyped-def]
 def philox_normals(seed, purpose, stream, first, rows):  # type: ignore[no-untyped-def]
     """Fills rows [dimensions, n], n even: numbers first .. first + n - 1 (first even) of the streams stream, stream + 1 ..."""
     offsets, index, tail = np.empty(TILE), np.empty(TILE, dtype=np.int64), np.empty(TILE)
-    low, high = seed & _MASK, seed >> _HALF
     for dimension in range(rows.shape[0]):
         name = np.uint64(stream + dimension)
         for start in range(0, rows.shape[1], TILE):
             count = min(TILE, rows.shape[1] - start)
             block = np.uint64((first + start) // 2)
             for i in range(count // 2):
-                counter = block + np.uint64(i)
-                a, b, c, d = philox4x32(counter & _MASK, counter >> _HALF, name & _MASK, purpose & _MASK, low, high)
-                offsets[i] = _offset(((a << _HALF) | b) >> _LOW)
-                offsets[count // 2 + i] = _offset(((c << _HALF) | d) >> _LOW)
+                offsets[i], offsets[count // 2 + i] = offset_pair(block + np.uint64(i), name, purpose, seed)
             _invert(offsets, rows[dimension, start:], index, tail, count)
 
 
@@ -91,5 +75,5 @@ def sobol_normals(columns, shifts, rows):  # type: ignore[no-untyped-def]
                 if (tile >> bit) & 1:
                     base ^= columns[dimension, column + bit]
             for i in range(count):
-                offsets[i] = _offset(base ^ corner[i])
+                offsets[i] = offset(base ^ corner[i])
             _invert(offsets, rows[dimension, tile * count :], index, tail, count)

@@ -6,14 +6,16 @@ from abc import abstractmethod
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from pybackdoor.errors import InputError
 from pybackdoor.oracles import assets as several
 from pybackdoor.oracles.asset_paths import MOST
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.on_device import OnDevice
 
 
-class SeveralAssets(MonteCarloOracle):
+class SeveralAssets(OnDevice, MonteCarloOracle):
     """An option on 2 to 5 assets whose common factor is integrated (assets.py). Subclasses set `payoff`, and give the kernel of their price."""
 
     method = "quasi-Monte Carlo, the common factor integrated"
@@ -35,3 +37,8 @@ class SeveralAssets(MonteCarloOracle):
 
     def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
         return self._estimate(self._kernel(), points, gradient, several.plane(self.assets))
+
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import several_assets
+
+        return several_assets.estimate(self.payoff, self.assets, self.draws, x, gradient)

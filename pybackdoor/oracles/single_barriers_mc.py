@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+import torch
 
 from pybackdoor.errors import InputError
-from pybackdoor.oracles.barrier_paths import ALIVE, BY_DRIFT, BY_START, DISTANCE, ROWS, Z, payoff_shift, survive, survivor_shift
+from pybackdoor.oracles.barrier_paths import ALIVE, DISTANCE, ROWS, Z, survive
+from pybackdoor.oracles.barrier_paths import BY_DRIFT as PATH_BY_DRIFT
+from pybackdoor.oracles.barrier_paths import BY_START as PATH_BY_START
 from pybackdoor.oracles.compiled import kernel, scalar
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
+from pybackdoor.oracles.on_device import OnDevice
+from pybackdoor.oracles.scalar.barrier_path import (
+    ASSET,
+    AT_STRIKE,
+    BY_DRIFT,
+    BY_START,
+    CASH,
+    DRIFT,
+    FRAME,
+    KNOCKED_IN,
+    PAYOFF_SHIFT,
+    REBATE_SHIFT,
+    REPAID,
+    SIDE,
+    SIGN,
+    START,
+    SUMS,
+    TILTED,
+    UNIT,
+    UNIT_FIRST,
+    UNIT_SECOND,
+    UNIT_THIRD,
+    P,
+    S,
+    finish,
+    payoff_parts,
+    prepare,
+    safe,
+    touched_base,
+    touched_parts,
+    untouched_parts,
+)
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
-from pybackdoor.oracles.scalar.european import INSTANT
-from pybackdoor.oracles.scalar.importance import FARTHEST
-from pybackdoor.oracles.scalar.single_barrier import NEAR_REPEATED
-from pybackdoor.oracles.scalar.vmath import exp, log_ratio
 from pybackdoor.oracles.single_barriers import KINDS, SingleBarrier
 
 _SUMS = ROWS * BLOCK  # five rows of sums behind those of the paths
-PAYOFF, UNTOUCHED, TOUCHED = range(3)  # parts of a price
-_TURN = 4.0  # distance beyond which the mirror image of the touch's weight takes over
 
 
-class SingleBarrierMonteCarlo(MonteCarloOracle):
+class SingleBarrierMonteCarlo(OnDevice, MonteCarloOracle):
     """Price of one of the eight `KINDS`, in currency units, with its standard error and all eight derivatives, unbiased for any paths and steps.
 
     A path has `steps` equal steps, between which the barrier is watched by the exact touching chance of a Brownian bridge (barrier_paths.py): steps
@@ -57,6 +84,11 @@ class SingleBarrierMonteCarlo(MonteCarloOracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> Solution:
         return self._estimate(_price, points, gradient, *self._signs)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import single_barriers_mc
+
+        return single_barriers_mc.estimate(self.draws, x, gradient, self._signs)
+
 
 DOWN_IN_CALL, DOWN_IN_PUT, DOWN_OUT_CALL, DOWN_OUT_PUT, UP_IN_CALL, UP_IN_PUT, UP_OUT_CALL, UP_OUT_PUT = map(SingleBarrierMonteCarlo, KINDS)
 
@@ -66,137 +98,73 @@ def _price(points, walk, answers, sign, side, knocked_in):  # type: ignore[no-un
     """Value and derivatives on one copy of the draws: walk [steps, paths], answers [n, 1 or 9]."""
     w = cache_lines((ROWS + 5) * BLOCK)
     slopes = answers.shape[1] > 1
-    sums = np.empty((2, 5))
+    constants = (sign, side, knocked_in, 1.0 if slopes else 0.0)
+    frame, sums = np.empty(FRAME), np.empty(SUMS)
     for row in range(points.shape[0]):
-        spot, strike, barrier, rebate, volatility, maturity, rate, dividend = points[row]
-        touched = (spot - barrier) * side <= 0.0
-        time = max(maturity, INSTANT)
-        s = volatility * math.sqrt(time)
-        start = 0.0 if touched else side * log_ratio(spot, barrier) / s
-        drift = (rate - dividend - 0.5 * volatility * volatility) * time / s
-        at_strike = -log_ratio(spot, strike) / s - drift
-        p = math.sqrt(max(drift * drift + 2.0 * rate * time, NEAR_REPEATED * NEAR_REPEATED))
-        sums[:, :] = 0.0
-        for part in (PAYOFF, UNTOUCHED if knocked_in > 0.0 else TOUCHED):
-            if touched and not (part == PAYOFF and knocked_in > 0.0):
-                continue
-            if (part != PAYOFF and not (rebate > 0.0 or slopes)) or (part == TOUCHED and maturity <= INSTANT):
-                continue
-            bent = slopes and (part == PAYOFF or rebate > 0.0)
-            shift = _shift(part, sign, s, at_strike, side, start, drift, p, knocked_in) if maturity > INSTANT else 0.0
-            if abs(shift) < 1e300:
-                _sum(w, walk, part, sign, s, at_strike, side, start, drift, shift, p, knocked_in, bent)
-                _take(w, part, walk.shape[1], side, start, drift, shift, p, sums[min(part, 1)])
-        if touched:
-            sums[0, 3:] = 0.0
-            sums[1, 0] = 1.0 - knocked_in
-        _assemble(points[row], sums, sign, side, start, drift, knocked_in, answers[row])
+        prepare(points[row], constants, frame)
+        sums[:] = 0.0
+        if abs(frame[PAYOFF_SHIFT]) < 1e300:
+            w[_SUMS:] = 0.0
+            _add_payoffs(w, walk, frame, slopes)
+            _take(w, (ASSET, CASH, TILTED, BY_START, BY_DRIFT), sums)
+        if abs(frame[REBATE_SHIFT]) < 1e300:
+            w[_SUMS:] = 0.0
+            if knocked_in > 0.0:
+                _add_untouched(w, walk, frame, slopes and frame[REPAID] > 0.0)
+            else:
+                _add_touched(w, walk, frame, slopes and frame[REPAID] > 0.0)
+            _take(w, (UNIT, UNIT_FIRST, UNIT_SECOND, UNIT_THIRD), sums)
+        finish(points[row], constants, frame, sums, walk.shape[1], answers[row])
 
 
 @scalar
-def _assemble(point, sums, sign, side, start, drift, knocked_in, answer):  # type: ignore[no-untyped-def]
-    """Value and derivatives from the means of both parts."""
-    spot, strike, barrier, rebate, volatility, maturity, rate, dividend = point
-    time = max(maturity, INSTANT)
-    root = math.sqrt(time)
-    s = volatility * root
-    discount = math.exp(-rate * time)
-    paid, late = strike * discount, discount if knocked_in > 0.0 else 1.0
-    asset, cash, unit = sign * paid * sums[0, 0], sign * paid * sums[0, 1], late * sums[1, 0]
-    answer[0] = asset - cash + rebate * unit
-    if answer.shape[0] == 1:
-        return
-    by_start = paid * sums[0, 3] + rebate * late * sums[1, 1]
-    by_drift = paid * sums[0, 4] + rebate * late * sums[1, 2]
-    by_growth = asset + by_drift / s  # with d((r - q - sigma^2 / 2) T)
-    by_interest = cash - asset + rebate * (late * sums[1, 3] - knocked_in * unit)  # with d(r T)
-    by_s = sign * paid * sums[0, 2] - (by_start * start + by_drift * drift) / s if maturity > INSTANT else 0.0
-    by_log = side * by_start / s
-    answer[1] = (asset + by_log) / spot
-    answer[2] = -cash / strike
-    answer[3] = -by_log / barrier
-    answer[4] = unit
-    answer[5] = by_s * root - by_growth * volatility * time
-    answer[6] = 0.5 * by_s * volatility / root + by_growth * (rate - dividend - 0.5 * volatility * volatility) + by_interest * rate
-    answer[7] = time * (by_growth + by_interest)
-    answer[8] = -time * by_growth
+def _take(w, names, sums):  # type: ignore[no-untyped-def]
+    """The rows of sums, added, under their names."""
+    for number in range(len(names)):
+        sums[names[number]] = w[_SUMS + number * BLOCK : _SUMS + (number + 1) * BLOCK].sum()
 
 
 @scalar
-def _safe(side, start, drift):  # type: ignore[no-untyped-def]
-    """Whether a touch is the exception."""
-    return start > 1.0 and start + side * drift > 1.0
-
-
-@scalar
-def _shift(part, sign, s, at_strike, side, start, drift, p, knocked_in):  # type: ignore[no-untyped-def]
-    """Where to draw W(1) for a part; NaN where nothing is paid."""
-    if part == PAYOFF:
-        return payoff_shift(sign, s, at_strike, side, start, drift, knocked_in)
-    if part == TOUCHED:
-        return -side * max(p, start) if start < p + FARTHEST else math.nan
-    away = side * drift
-    return -side * min(start + min(away, start), FARTHEST) if _safe(side, start, drift) else survivor_shift(side, start, drift)
-
-
-@scalar
-def _sum(w, walk, part, sign, s, at_strike, side, start, drift, shift, p, knocked_in, slopes):  # type: ignore[no-untyped-def]
-    """Sums over the paths, side by side in the last rows of w.
-
-    PAYOFF: survival g (or its complement) times S / K, 1 and S / K Z where the option pays, and the payoff over K times dg/dD and dg/d drift.
-    UNTOUCHED: survival, or the touch if that is the exception, and survival's two derivatives.
-    TOUCHED: E[exp(-r tau); tau < T]. With p^2 = drift^2 + 2 r T it is exp(-drift D - p^2 / 2) E[(1 - q) cosh(p (c - d)) / cosh(p c)] without a
-    drift, d the distance at T. Reflection makes E[(1 - q) exp(p d)] = E[(1 - q) exp(-p d)], so that any c serves: this one takes exp(-p d), which is
-    the smoother, unless p is small, where the whole must depend on p^2 alone.
-    """
-    turn = 1.0 - 2.0 * knocked_in
-    base = -0.5 * (shift * shift + p * p) - side * drift * start
-    rarer = -1.0 if _safe(side, start, drift) else 1.0
-    w[_SUMS:] = 0.0
+def _add_payoffs(w, walk, frame, slopes):  # type: ignore[no-untyped-def]
+    """Adds the paths' parts of the payoff to the last rows of w."""
+    shift, s, at_strike, sign, knocked_in = frame[PAYOFF_SHIFT], frame[S], frame[AT_STRIKE], frame[SIGN], frame[KNOCKED_IN]
     for first in range(0, walk.shape[1], BLOCK):
-        survive(w, walk, first, side, start, 0.0 if part == TOUCHED else drift, shift, slopes)
-        if part == PAYOFF:
-            for i in range(BLOCK):
-                z = w[Z + i] + shift
-                x = s * (z - at_strike)
-                weight = exp(-shift * w[Z + i])
-                weight = weight if sign * x > 0.0 else 0.0
-                share, grown = weight * (knocked_in + turn * w[ALIVE + i]), exp(x)
-                paid = turn * weight * sign * (grown - 1.0)
-                w[_SUMS + i] += share * grown
-                w[_SUMS + BLOCK + i] += share
-                w[_SUMS + 2 * BLOCK + i] += share * grown * z
-                w[_SUMS + 3 * BLOCK + i] += paid * w[BY_START + i]
-                w[_SUMS + 4 * BLOCK + i] += paid * w[BY_DRIFT + i]
-        elif part == UNTOUCHED:
-            for i in range(BLOCK):
-                weight = exp(-shift * w[Z + i])
-                w[_SUMS + i] += weight * (0.5 - rarer * (0.5 - w[ALIVE + i]))
-                w[_SUMS + BLOCK + i] += weight * w[BY_START + i]
-                w[_SUMS + 2 * BLOCK + i] += weight * w[BY_DRIFT + i]
-        else:
-            for i in range(BLOCK):
-                d, hit = w[DISTANCE + i], 1.0 - w[ALIVE + i]
-                level = base - shift * w[Z + i]
-                near, mirrored = exp(level - p * d), exp(level + p * (d - 2.0 * _TURN))
-                w[_SUMS + i] += hit * (near + mirrored)
-                w[_SUMS + BLOCK + i] += w[BY_START + i] * (near + mirrored)
-                w[_SUMS + 2 * BLOCK + i] += hit * (near - mirrored)
-                w[_SUMS + 3 * BLOCK + i] += hit * (_TURN - d) * (near - mirrored)
+        survive(w, walk, first, frame[SIDE], frame[START], frame[DRIFT], shift, slopes)
+        for i in range(BLOCK):
+            one, two, three, four, five = payoff_parts(
+                w[Z + i], w[ALIVE + i], w[PATH_BY_START + i], w[PATH_BY_DRIFT + i], s, at_strike, shift, sign, knocked_in
+            )
+            w[_SUMS + i] += one
+            w[_SUMS + BLOCK + i] += two
+            w[_SUMS + 2 * BLOCK + i] += three
+            w[_SUMS + 3 * BLOCK + i] += four
+            w[_SUMS + 4 * BLOCK + i] += five
 
 
 @scalar
-def _take(w, part, paths, side, start, drift, shift, p, answer):  # type: ignore[no-untyped-def]
-    """The means of a part; of a rebate: of 1, and its derivatives in D, drift and, at the touch, r T."""
-    far = math.exp(-2.0 * p * _TURN)
-    scale = 1.0 / (1.0 + far) if part == TOUCHED else math.exp(-0.5 * shift * shift)
-    for number in range(5):
-        answer[number] = scale / paths * w[_SUMS + number * BLOCK : _SUMS + (number + 1) * BLOCK].sum()
-    if part == UNTOUCHED:
-        answer[0] = 1.0 - answer[0] if _safe(side, start, drift) else answer[0]
-    elif part == TOUCHED:
-        total, alive, odd, turned = answer[0], answer[1], answer[2], answer[3]
-        by_square = 0.5 * (turned - _TURN * (1.0 - far) / (1.0 + far) * total) / p - 0.5 * total  # with d(p^2)
-        answer[1] = -side * drift * total - alive - p * odd
-        answer[2] = 2.0 * drift * by_square - side * start * total
-        answer[3] = 2.0 * by_square
+def _add_untouched(w, walk, frame, slopes):  # type: ignore[no-untyped-def]
+    """The same of a rebate that is paid if the barrier was not touched."""
+    shift, side, start, drift = frame[REBATE_SHIFT], frame[SIDE], frame[START], frame[DRIFT]
+    rarer = -1.0 if safe(side, start, drift) else 1.0
+    for first in range(0, walk.shape[1], BLOCK):
+        survive(w, walk, first, side, start, drift, shift, slopes)
+        for i in range(BLOCK):
+            one, two, three = untouched_parts(w[Z + i], w[ALIVE + i], w[PATH_BY_START + i], w[PATH_BY_DRIFT + i], shift, rarer)
+            w[_SUMS + i] += one
+            w[_SUMS + BLOCK + i] += two
+            w[_SUMS + 2 * BLOCK + i] += three
+
+
+@scalar
+def _add_touched(w, walk, frame, slopes):  # type: ignore[no-untyped-def]
+    """The same of a rebate that is paid at the touch; the paths have no drift."""
+    shift, side, start, p = frame[REBATE_SHIFT], frame[SIDE], frame[START], frame[P]
+    base = touched_base(side, start, frame[DRIFT], shift, p)
+    for first in range(0, walk.shape[1], BLOCK):
+        survive(w, walk, first, side, start, 0.0, shift, slopes)
+        for i in range(BLOCK):
+            one, two, three, four = touched_parts(w[Z + i], w[ALIVE + i], w[PATH_BY_START + i], w[DISTANCE + i], shift, p, base)
+            w[_SUMS + i] += one
+            w[_SUMS + BLOCK + i] += two
+            w[_SUMS + 2 * BLOCK + i] += three
+            w[_SUMS + 3 * BLOCK + i] += four

@@ -11,7 +11,7 @@ import math
 
 from pybackdoor.oracles.compiled import scalar
 
-HALVINGS = 24
+HALVINGS, BARRIER_HALVINGS = 24, 30
 FARTHEST = 38.0  # deviations: beyond, a price is less than 1e-300 of its currency
 
 
@@ -38,3 +38,45 @@ def vanilla_shift(sign, log_forward_moneyness, deviation):  # type: ignore[no-un
         else:
             high = middle
     return sign * 0.5 * (low + high)
+
+
+@scalar
+def survivor_shift(side, start, drift):  # type: ignore[no-untyped-def]
+    """Where to draw W(1) for the chance of never touching a barrier D + drift t + W(t) = 0 away on `side`: the largest density times survival, in one step."""
+    return _peak(0.0, 1.0, 0.0, side, start, drift, 0.0, -FARTHEST, FARTHEST)
+
+
+@scalar
+def payoff_shift(sign, deviation, at_strike, side, start, drift, knocked_in):  # type: ignore[no-untyped-def]
+    """The same times what a call or put (sign) pays whose strike lies at W(1) = at_strike; with knocked_in = 1 of having touched.
+
+    NaN where nothing can be paid.
+    """
+    low, high = (max(at_strike, -FARTHEST), FARTHEST) if sign > 0.0 else (-FARTHEST, min(at_strike, FARTHEST))
+    return _peak(sign, deviation, at_strike, side, start, drift, knocked_in, low, high)
+
+
+@scalar
+def _peak(sign, deviation, at_strike, side, start, drift, knocked_in, low, high):  # type: ignore[no-untyped-def]
+    """The zero of a falling function: the derivative of log(density times payoff times survival) in W(1)."""
+    wall = -drift - side * start  # W(1) on the barrier
+    if knocked_in == 0.0:
+        low, high = (max(low, wall), high) if side > 0.0 else (low, min(high, wall))
+    if not low < high:
+        return math.nan
+    for _ in range(BARRIER_HALVINGS):
+        z = 0.5 * (low + high)
+        slope = -z
+        if sign != 0.0:
+            slope += sign * payoff_slope(sign, deviation, max(sign * (z - at_strike), 1e-300))
+        distance = side * (z - wall)
+        if knocked_in == 0.0:
+            fade = 2.0 * start * distance
+            slope += side * 2.0 * start / max(math.expm1(fade), 1e-300) if fade < 700.0 else 0.0
+        elif distance > 0.0:
+            slope -= side * 2.0 * start
+        if slope > 0.0:
+            low = z
+        else:
+            high = z
+    return 0.5 * (low + high)

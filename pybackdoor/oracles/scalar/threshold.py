@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from pybackdoor.oracles.compiled import scalar
+from pybackdoor.oracles.compiled import inlined, scalar
 from pybackdoor.oracles.scalar.block import BLOCK
 from pybackdoor.oracles.scalar.vmath import exp, log
+
+
+@inlined
+def nearer(x, total, slope):  # type: ignore[no-untyped-def]
+    """Newton's step from x, where the sum is `total` and its derivative `slope`."""
+    return x - log(total) * total / slope
 
 
 @scalar
@@ -30,4 +36,4 @@ def threshold(w, level, root, work, slope, steps):  # type: ignore[no-untyped-de
                 w[work + i] += part
                 w[work + BLOCK + i] += c * part
         for i in range(BLOCK):
-            w[root + i] -= log(w[work + i]) * w[work + i] / w[work + BLOCK + i]
+            w[root + i] = nearer(w[root + i], w[work + i], w[work + BLOCK + i])
