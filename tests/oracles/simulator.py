@@ -6,7 +6,6 @@ Here the threads of a block are greenlets that take turns at its barriers; kerne
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,11 +30,10 @@ def run(manager: Any, grid_point: tuple[int, ...], *arguments: Any) -> None:
 
 
 @pytest.fixture
-def quick_simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kernels run as above, where the simulator is on."""
     numba = pytest.importorskip("numba")
     if numba.config.ENABLE_CUDASIM:
         from numba.cuda.simulator import kernel
 
         monkeypatch.setattr(kernel.BlockManager, "run", run)
-    yield

@@ -69,7 +69,7 @@ def _path(frames, point, numbers, table, place, sums):  # type: ignore[no-untype
     sums[CASH] += one.chance(root, sign)
 
 
-_PROBLEM = {columns: PathProblem(f"asian_{columns}", one.prepare, _path, one.finish, 6, one.FRAME, one.SUMS, columns) for columns in (1, 7)}
+_PROBLEM = PathProblem("asian", one.prepare, _path, _path, one.finish, 6, one.FRAME, one.SUMS, one.SUMS)
 
 
 @lru_cache(maxsize=8)
@@ -87,4 +87,4 @@ def estimate(draws: Draws, points: torch.Tensor, gradient: bool, sign: float) ->
         project(numbers.shape[1], numbers, table)
         return (numbers,)
 
-    return over_paths(_PROBLEM[7 if gradient else 1], draws, points, (sign, float(dates)), walk=dates, table=table, further=apart)
+    return over_paths(_PROBLEM, draws, points, gradient, (sign, float(dates)), walk=dates, table=table, further=apart)

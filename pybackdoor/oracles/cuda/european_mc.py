@@ -20,12 +20,11 @@ def _path(frames, point, numbers, table, place, sums):  # type: ignore[no-untype
     sums[2] += tilted
 
 
-_PROBLEM = {
-    columns: PathProblem(f"european_{columns}", vanilla_path.prepare, _path, vanilla_path.finish, 6, vanilla_path.FRAME, vanilla_path.SUMS, columns)
-    for columns in (1, 7)
-}
+_PROBLEM = PathProblem(
+    "european", vanilla_path.prepare, _path, _path, vanilla_path.finish, 6, vanilla_path.FRAME, vanilla_path.SUMS, vanilla_path.SUMS
+)
 
 
 def estimate(draws: Draws, points: torch.Tensor, gradient: bool, sign: float) -> Solution:
     """Value, gradient, status and standard error at points [n, 6]; sign: 1 for the call, -1 for the put."""
-    return over_paths(_PROBLEM[7 if gradient else 1], draws, points, (sign,), summed=True)
+    return over_paths(_PROBLEM, draws, points, gradient, (sign,), summed=True)

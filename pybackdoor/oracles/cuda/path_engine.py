@@ -1,13 +1,12 @@
 """What `MonteCarloOracle._estimate` does, on the device of the points: the draws, the sums over the paths, the mean of the copies.
 
-Memory is bounded whatever the number of points and paths: points go in chunks, copies of the draws in groups, of which one at least is held at a time.
+Memory is bounded whatever the number of points and paths: points go in chunks, the draws' copies in groups of at least one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +23,14 @@ _NUMBERS = 2**25  # float64 numbers of draws, and as many of sums and answers, h
 _STRETCH, _STRETCHES = 1024, 128  # paths that a warp takes at least, where there are as many, and the most stretches of a copy
 
 Rows = Callable[[torch.Tensor], tuple[torch.Tensor, ...]]
-Solution = tuple[torch.Tensor, torch.Tensor | None, torch.Tensor, torch.Tensor]
+Solution = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def estimate(
     problem: PathProblem,
     draws: Draws,
     points: torch.Tensor,
+    gradient: bool,
     constants: tuple[float, ...],
     *,
     walk: int = 0,
@@ -38,35 +38,37 @@ def estimate(
     table: torch.Tensor | None = None,
     further: Rows | None = None,
 ) -> Solution:
-    """Values, gradients (None where the problem has one column), status and standard errors at points [n, d].
+    """Values, gradients [n, 0 or d], status and standard errors at points [n, d].
 
     walk: how many dimensions, the last ones, are handed on as Brownian motion; summed: one row, their sum over the root of their number, is;
     further(numbers): the numbers that paths are computed from, made of those; table: what else the paths read.
     """
     points = points.contiguous()
-    means, errors = points.new_empty(len(points), problem.columns), points.new_empty(len(points))
+    columns, sums = (1 + problem.features, problem.sums) if gradient else (1, problem.value_sums)
+    means, errors = points.new_empty(len(points), columns), points.new_empty(len(points))
     stretches = max(1, min(draws.size // _STRETCH, _STRETCHES))
     rows = 1 if summed else draws.dimensions
     group = max(1, min(COPIES, _NUMBERS // (rows * draws.size)))
-    chunk = max(POINTS, _NUMBERS // (COPIES * (problem.sums * stretches + problem.columns)))
+    chunk = max(POINTS, _NUMBERS // (COPIES * (sums * stretches + columns)))
     plan = _plan(walk, points.device)
     made = kernels(problem)
+    add = made.slopes if gradient else made.value
     table = points.new_empty(1, 1) if table is None else table
     numbers: tuple[torch.Tensor, ...] = ()
     for start in range(0, len(points), chunk):
         batch = points[start : start + chunk]
         frames = batch.new_empty(problem.frame, len(batch))
         made.prepare(len(batch), batch, constants, frames)
-        partial = batch.new_empty(problem.sums, COPIES * stretches, len(batch))
+        partial = batch.new_empty(sums, COPIES * stretches, len(batch))
         for copy in range(0, COPIES, group):
             copies = min(group, COPIES - copy)
             if start == 0 or group < COPIES:
                 numbers = _drawn(draws, copy, copies, rows, plan, points)
                 numbers = further(numbers[0]) if further else numbers
-            layout = copy * stretches, copies * stretches, draws.size // stretches
+            layout = copy * stretches, draws.size // stretches
             tasks = -(-len(batch) // POINTS) * POINTS * copies * stretches
-            made.add(tasks, frames, *numbers, table, layout, partial)
-        answers = batch.new_empty(COPIES, len(batch), problem.columns)
+            add(tasks, frames, *numbers, table, layout, partial)
+        answers = batch.new_empty(COPIES, len(batch), columns)
         made.finish(len(batch) * COPIES, batch, constants, frames, partial, draws.size, answers)
         average(answers[0].numel(), answers, means[start : start + chunk], errors[start : start + chunk])
     return _result(means, errors)
@@ -77,11 +79,11 @@ def _result(means: torch.Tensor, errors: torch.Tensor) -> Solution:
     finite = torch.isfinite(means).all(dim=1) & torch.isfinite(errors)
     status = torch.where(finite, EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).to(torch.int64)
     means = torch.where(finite[:, None], means, torch.nan)
-    return means[:, 0], means[:, 1:] if means.shape[1] > 1 else None, status, torch.where(finite, errors, torch.nan)
+    return means[:, 0], means[:, 1:], status, torch.where(finite, errors, torch.nan)
 
 
 def _drawn(draws: Draws, copy: int, copies: int, rows: int, plan: tuple[torch.Tensor, torch.Tensor], like: torch.Tensor) -> tuple[torch.Tensor]:
-    """numbers [rows, copies * size] of the copies from `copy` on."""
+    """Numbers [rows, copies * size] of the copies from `copy` on."""
     numbers = like.new_empty(rows, copies * draws.size)
     key = np.uint64(draws.seed), np.uint64(purpose_word(draws.purpose))
     if draws.method == "philox":

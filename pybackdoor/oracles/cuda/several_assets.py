@@ -103,12 +103,11 @@ def _path(d: int, start_of: Any, basket: bool, slopes: bool) -> Any:
 
 
 @cache
-def _problem(payoff: str, d: int, gradient: bool) -> PathProblem:
+def _problem(payoff: str, d: int) -> PathProblem:
     basket = payoff == "basket_call"
-    path = _path(d, _start_of_basket(d) if basket else _start_of_largest(d), basket, gradient)
-    features, title = 3 * d + 4, f"{payoff}_{d}_{'slopes' if gradient else 'value'}"
-    sums, columns = (3 * d + 2, 1 + features) if gradient else (d + 1, 1)
-    return PathProblem(title, asset_lines.prepare, path, asset_lines.finish, features, 3 * d + 1, sums, columns)
+    start_of, features = _start_of_basket(d) if basket else _start_of_largest(d), 3 * d + 4
+    value, slopes = (_path(d, start_of, basket, wanted) for wanted in (False, True))
+    return PathProblem(f"{payoff}_{d}", asset_lines.prepare, value, slopes, asset_lines.finish, features, 3 * d + 1, d + 1, 3 * d + 2)
 
 
 @lru_cache(maxsize=8)
@@ -119,4 +118,4 @@ def _table(assets: int, device_of_points: torch.device) -> torch.Tensor:
 def estimate(payoff: str, assets: int, draws: Draws, points: torch.Tensor, gradient: bool) -> Solution:
     """Value, gradient, status and standard error at points [n, 3 assets + 4]; payoff: "basket_call" or "max_call"."""
     constants = (1.0 / assets if payoff == "basket_call" else 1.0,)
-    return over_paths(_problem(payoff, assets, gradient), draws, points, constants, table=_table(assets, points.device))
+    return over_paths(_problem(payoff, assets), draws, points, gradient, constants, table=_table(assets, points.device))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from pybackdoor.oracles.cuda.launch import device
@@ -119,15 +117,9 @@ def _value_and_slopes(frames, point, numbers, table, place, sums):  # type: igno
         sums[UNIT_SECOND] += second
 
 
-def _problem(title: str, path: Any, sums: int, columns: int) -> PathProblem:
-    return PathProblem(title, one.prepare, path, one.finish, 8, one.FRAME, sums, columns)
-
-
-_VALUE = _problem("barrier_value", _value, one.VALUE_SUMS, 1)
-_SLOPES = _problem("barrier_slopes", _value_and_slopes, one.SUMS, 9)
+_PROBLEM = PathProblem("barrier", one.prepare, _value, _value_and_slopes, one.finish, 8, one.FRAME, one.VALUE_SUMS, one.SUMS)
 
 
 def estimate(draws: Draws, points: torch.Tensor, gradient: bool, signs: tuple[float, float, float]) -> Solution:
     """Value, gradient, status and standard error at points [n, 8]; signs: call or put, down or up (1 or -1), knocked in (1 or 0)."""
-    constants = (*signs, 1.0 if gradient else 0.0)
-    return over_paths(_SLOPES if gradient else _VALUE, draws, points, constants, walk=draws.dimensions)
+    return over_paths(_PROBLEM, draws, points, gradient, (*signs, 1.0 if gradient else 0.0), walk=draws.dimensions)

@@ -14,7 +14,7 @@ from pybackdoor.oracles.scalar.vmath import exp, log_ratio, normal
 SIGN, START, DRIFT, S = range(4)
 FRAME = 4
 ASSET, CASH, TIMED, MOVED = range(4)
-SUMS, VALUE_SUMS = 4, 2
+SUMS = 4
 NEWTON = 4  # steps to the threshold
 
 

@@ -1,4 +1,4 @@
-"""Options on several assets whose common factor xi is integrated: lines log(S_i / K) = level_i + slope_i xi, what a path adds, and the price made of it.
+"""Options on several assets whose common factor xi is integrated, lines log(S_i / K) = level_i + slope_i xi: what a path adds, and the price of it.
 
 The numbers are drawn more widely than the standard normal, so that the integrand, which grows like exp(spread Y), times its weight falls off.
 """
@@ -63,7 +63,7 @@ def between(level, slope, low, high, share):  # type: ignore[no-untyped-def]
 
 @inlined
 def chance(start, share):  # type: ignore[no-untyped-def]
-    """share P[xi > start]."""
+    """Share P[xi > start]."""
     return share * normal(-start)[0]
 
 

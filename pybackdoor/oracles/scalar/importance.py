@@ -42,7 +42,7 @@ def vanilla_shift(sign, log_forward_moneyness, deviation):  # type: ignore[no-un
 
 @scalar
 def survivor_shift(side, start, drift):  # type: ignore[no-untyped-def]
-    """Where to draw W(1) for the chance of never touching a barrier D + drift t + W(t) = 0 away on `side`: the largest density times survival, in one step."""
+    """Where to draw W(1) for the chance of not touching a barrier: the largest density times survival, in one step."""
     return _peak(0.0, 1.0, 0.0, side, start, drift, 0.0, -FARTHEST, FARTHEST)
 
 
