@@ -1,4 +1,4 @@
-"""What the kernels of the GPU oracles take when compiled for a GPU, without one: `python -m benchmarks.kernel_resources [--only WORD] [--json]`.
+"""What the kernels of the GPU oracles take when compiled for a GPU, without one: `python -m benchmarks.kernel_resources` (`--help`).
 
 Every registered oracle that names "cuda" among its devices is asked to launch its kernels, for the value and for value and gradient; instead of being
 launched they are compiled for the types of their arguments, and NVIDIA's assembler says what the machine code needs. Needs numba-cuda with the
@@ -44,7 +44,7 @@ class Resources:
         return min(_REGISTERS // a_block * self.block, _THREADS) / _THREADS
 
 
-def launches(only: str = "", slopes: tuple[bool, ...] = (False, True)) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
+def launches(only: str = "", slopes: tuple[bool, ...] = (False, True), skip: tuple[str, ...] = ()) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """(name, kernel, types of its arguments) of every launch that differs, of all registered oracles with a kernel."""
     from numba import typeof
 
@@ -63,7 +63,7 @@ def launches(only: str = "", slopes: tuple[bool, ...] = (False, True)) -> Iterat
                 asked.clear()
                 one._solve_on_device(one.domain.to_natural(_middle(one.domain.dimension)), gradient)
                 for kernel, types in asked:
-                    if (kernel.name, types) not in seen and only in kernel.name:
+                    if (kernel.name, types) not in seen and only in kernel.name and not any(word in kernel.name for word in skip):
                         seen.add((kernel.name, types))
                         yield f"{kernel.name}, {'with gradient' if gradient else 'value'}", kernel, types
     finally:
@@ -113,6 +113,7 @@ def assembler() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="kernels whose name has WORD")
+    parser.add_argument("--skip", default="", help="not kernels whose name has one of WORDS, separated by commas")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--gradients", action="store_true", help="leave out the kernels for values alone, which need less")
     options = parser.parse_args()
@@ -120,7 +121,8 @@ def main() -> None:
         sys.exit("kernel_resources compiles; NUMBA_ENABLE_CUDASIM must not be set")
     if not options.json:
         print("| kernel | registers | spilled, bytes | local memory, bytes | threads that fit |\n| --- | --- | --- | --- | --- |")
-    for launch in launches(options.only, (True,) if options.gradients else (False, True)):
+    skip = tuple(filter(None, options.skip.split(",")))
+    for launch in launches(options.only, (True,) if options.gradients else (False, True), skip):
         found = compiled(*launch)
         print(
             json.dumps(asdict(found) | {"occupancy": found.occupancy})

@@ -68,6 +68,27 @@ def philox(key, block, copies, dimensions, plan, shares, numbers):  # type: igno
 
 
 @kernel()
+def philox_sums(key, first_copy, copies, size, dimensions, numbers):  # type: ignore[no-untyped-def]
+    """The one row of sums [1, copies * size], half of a copy the mirror image of the other: a thread takes a counter of all streams, four paths."""
+    seed, purpose = key
+    thread = cuda.grid(1)
+    drawn, pairs = size // 2, size // 4
+    if thread >= copies * pairs:
+        return
+    copy, pair = thread // pairs, thread % pairs
+    half = min(TILE, drawn) // 2
+    at = copy * size + pair // half * 2 * half + pair % half
+    counter = np.uint64((first_copy + copy) * pairs + pair)
+    root, first, second = 1.0 / math.sqrt(dimensions), 0.0, 0.0
+    for dimension in range(dimensions):
+        one, two = offset_pair(counter, np.uint64(dimension), purpose, seed)
+        first += root * number(one)
+        second += root * number(two)
+    numbers[0, at], numbers[0, at + half] = first, second
+    numbers[0, at + drawn], numbers[0, at + half + drawn] = -first, -second
+
+
+@kernel()
 def sobol(columns, shifts, first_copy, copies, size, dimensions, plan, shares, numbers):  # type: ignore[no-untyped-def]
     """Columns [copies, size] of the first rows from scrambled directions [COPIES, rows, log2(size)] and shifts [COPIES, rows]."""
     thread = cuda.grid(1)

@@ -86,6 +86,9 @@ def _drawn(draws: Draws, copy: int, copies: int, rows: int, plan: tuple[torch.Te
     """Numbers [rows, copies * size] of the copies from `copy` on."""
     numbers = like.new_empty(rows, copies * draws.size)
     key = np.uint64(draws.seed), np.uint64(purpose_word(draws.purpose))
+    if draws.method == "philox" and rows < draws.dimensions:
+        path_draws.philox_sums(copies * draws.size // 4, key, copy, copies, draws.size, draws.dimensions, numbers)
+        return (numbers,)
     if draws.method == "philox":
         block = copy, draws.size // 2, 1, 0
         path_draws.philox(copies * draws.size // 4, key, block, copies, draws.dimensions, *plan, numbers)

@@ -39,6 +39,7 @@ _MILLS = (
     -5.52731011184202e-09,
     -2.4238646387332487e-11,
 )
+_UPPER, _LOWER = _MILLS[:10:-1], _MILLS[10::-1]  # a loop over more is not unrolled for a GPU, where an index costs a chain of branches
 
 
 @scalar
@@ -52,8 +53,10 @@ def mills_ratio(x):  # type: ignore[no-untyped-def]
     """M(x) = Q(x) / phi(x) for x >= 0, Q the upper tail; no branch, no overflow."""
     t = (x - 5.5) / (x + 5.5)
     total = 0.0
-    for power in range(len(_MILLS) - 1, -1, -1):
-        total = total * t + _MILLS[power]
+    for coefficient in _UPPER:
+        total = total * t + coefficient
+    for coefficient in _LOWER:
+        total = total * t + coefficient
     return total / (x + 2.0)
 
 

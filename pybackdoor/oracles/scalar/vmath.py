@@ -69,6 +69,7 @@ _ATAN = (
     3.33333333333329318027e-01,
 )
 _EXP = tuple(1.0 / math.factorial(power) for power in range(13, 1, -1))
+_MILLS_UPPER, _MILLS_LOWER = _MILLS[:10:-1], _MILLS[10::-1]  # a loop over more is not unrolled for a GPU, where an index costs a chain of branches
 _PIO2 = (1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624871116645580e-21)
 
 
@@ -162,9 +163,11 @@ def angle(y, x):  # type: ignore[no-untyped-def]
 def mills_ratio(x):  # type: ignore[no-untyped-def]
     """(1 - N(x)) / phi(x) for x >= 0, relative error 5e-16."""
     t = (x - 5.5) / (x + 5.5)
-    total = _MILLS[22]
-    for power in range(21, -1, -1):
-        total = total * t + _MILLS[power]
+    total = _MILLS_UPPER[0]
+    for coefficient in _MILLS_UPPER[1:]:
+        total = total * t + coefficient
+    for coefficient in _MILLS_LOWER:
+        total = total * t + coefficient
     return total / (x + 2.0)
 
 
