@@ -157,8 +157,8 @@ def _substitute(plane, i, k):  # type: ignore[no-untyped-def]
 
 
 @part
-def _along_four(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def]
-    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u where `add` is 1, into `out`, and where `keep` y into entry `kept`."""
+def _along_four(plane, at, out, add):  # type: ignore[no-untyped-def]
+    """(1 - k A2) y = half in the four x rows from node `at`; y, plus u where `add` is 1, into `out`."""
     ny, half, lu, rows, u = plane.f.shape[0], plane.half, plane.y_lu, plane.rows, plane.u
     a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
     for j in range(ny):
@@ -172,7 +172,6 @@ def _along_four(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def
         store(rows, 2 * ny + j, c)
         store(rows, 3 * ny + j, d)
     a, b, c, d = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-    to = kept * plane.x_lo.shape[0] * ny + at
     for j in range(ny - 1, -1, -1):
         up = load(lu, 2 * ny + j)
         a = fma(up, a, load(rows, j))
@@ -183,15 +182,10 @@ def _along_four(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def
         store(out, at + ny + j, fma(add, load(u, at + ny + j), b))
         store(out, at + 2 * ny + j, fma(add, load(u, at + 2 * ny + j), c))
         store(out, at + 3 * ny + j, fma(add, load(u, at + 3 * ny + j), d))
-        if keep:
-            stream(plane.kept, to + j, a)
-            stream(plane.kept, to + ny + j, b)
-            stream(plane.kept, to + 2 * ny + j, c)
-            stream(plane.kept, to + 3 * ny + j, d)
 
 
 @part
-def _along_one(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def]
+def _along_one(plane, at, out, add):  # type: ignore[no-untyped-def]
     """`_along_four` for one x row."""
     ny, half, lu, rows = plane.f.shape[0], plane.half, plane.y_lu, plane.rows
     a = broadcast(0.0)
@@ -199,33 +193,46 @@ def _along_one(plane, at, out, add, keep, kept):  # type: ignore[no-untyped-def]
         a = fma(load(lu, ny + j), a, load(lu, j) * load(half, at + j))
         store(rows, j, a)
     a = broadcast(0.0)
-    to = kept * plane.x_lo.shape[0] * ny + at
     for j in range(ny - 1, -1, -1):
         a = fma(load(lu, 2 * ny + j), a, load(rows, j))
         store(out, at + j, fma(add, load(plane.u, at + j), a))
-        if keep:
-            stream(plane.kept, to + j, a)
 
 
 @part
-def _finish_half(plane, k, out, add, kept):  # type: ignore[no-untyped-def]
-    """Substitution along x, and the solution along y, into `out` as `_along_four` does it."""
+def _keep(plane, entry, first, last, add):  # type: ignore[no-untyped-def]
+    """Nodes `first` to `last` of d2 into an entry of `kept`, and added to u where `add` is 1."""
+    at, d2, u = entry * plane.x_lo.shape[0] * plane.f.shape[0], plane.d2, plane.u
+    for row in range(first, last):
+        change = load(d2, row)
+        stream(plane.kept, at + row, change)
+        store(u, row, fma(add, change, load(u, row)))
+
+
+@part
+def _finish_half(plane, k, out, add, entry):  # type: ignore[no-untyped-def]
+    """Substitution along x, and the solution along y: into `out`, plus u where `add` is 1; or, where it is kept, into d2, `kept` and from there u."""
     nx, ny, keep = plane.x_lo.shape[0], plane.f.shape[0], plane.kept.shape[0] > 0
+    own = 0.0 if keep else add
     i = nx - 2
     while i >= 4:
         for row in range(i, i - 4, -1):
             _substitute(plane, row, k)
-        _along_four(plane, (i - 3) * ny, out, add, keep, kept)
+        _along_four(plane, (i - 3) * ny, out, own)
+        if keep:
+            _keep(plane, entry, (i - 3) * ny, (i + 1) * ny, add)
         i -= 4
     for row in range(i, 0, -1):
         _substitute(plane, row, k)
-        _along_one(plane, row * ny, out, add, keep, kept)
+        _along_one(plane, row * ny, out, own)
+    if keep:
+        _keep(plane, entry, ny, (i + 1) * ny, add)
 
 
 @kernel
 def solve(plane, plan):  # type: ignore[no-untyped-def]
     """Carries u through the plan [steps, 3]."""
-    ny, size, factored, damped = plane.f.shape[0], plane.x_lo.shape[0] * plane.f.shape[0], -1.0, False
+    ny, size, keep = plane.f.shape[0], plane.x_lo.shape[0] * plane.f.shape[0], plane.kept.shape[0] > 0
+    factored, damped = -1.0, False
     for row in range(size - ny, size):  # an adjoint leaves numbers there
         store(plane.half, row, broadcast(0.0))
     for step in range(plan.shape[0]):
@@ -239,4 +246,5 @@ def solve(plane, plan):  # type: ignore[no-untyped-def]
             else:
                 _second_half(plane, dt, k)
             ends = damped or half == 1
-            _finish_half(plane, k, plane.u if ends else plane.d2, 1.0 if ends else 0.0, 2 * step + (1 if ends else 0))
+            out = plane.u if ends and not keep else plane.d2
+            _finish_half(plane, k, out, 1.0 if ends else 0.0, 2 * step + (1 if ends else 0))
