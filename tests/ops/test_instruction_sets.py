@@ -65,12 +65,12 @@ def test_the_set_can_be_chosen(name: str) -> None:
 
 @pytest.mark.parametrize("name", INSTRUCTION_SETS)
 def test_the_environment_chooses(name: str) -> None:
-    assert named_by_the_environment(name).stdout.startswith(name)
+    assert named_by_the_environment(name).stdout.strip() == name
 
 
 def named_by_the_environment(name: str) -> subprocess.CompletedProcess[str]:
-    program = "from pybackdoor.info import collect; print(collect()['instruction_set'])"
-    return subprocess.run([sys.executable, "-c", program], env={**os.environ, "PYBACKDOOR_ISA": name}, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-P", "-c", "from pybackdoor.settings import instruction_set; print(instruction_set())"]
+    return subprocess.run(command, env={**os.environ, "PYBACKDOOR_ISA": name}, capture_output=True, text=True, check=False)
 
 
 def test_an_unknown_set_is_refused() -> None:
