@@ -132,7 +132,7 @@ class WorkerPool:
     def _start(self) -> None:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=serve, args=(theirs, self._payload), name="pybackdoor worker")
-        with contextlib.nullcontext() if self._needs_main else _no_main():
+        with contextlib.nullcontext() if self._needs_main else _no_main(), _interrupts_held():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, time.monotonic() + _STARTUP_LIMIT))
@@ -235,6 +235,16 @@ def _no_main() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = script
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C, which goes to everybody, comes after this; a process started here does not see it before it has said that it ignores it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(workers: list[_Worker]) -> None:

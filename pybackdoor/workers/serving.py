@@ -30,6 +30,7 @@ class ByRow:
 def serve(connection: Connection, payload: Any) -> None:
     """A worker's life. payload: the functions, or the user's files and then the functions, pickled."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to everybody; the parent decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # held since it was started, when a Ctrl-C would have ended it with a traceback
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(os, "setsid"):
         os.setsid()  # so that what a function starts can be ended with it
