@@ -99,11 +99,7 @@ def ascend(
         threads=_checked_threads(threads),
         out=None if out is None else _checked_outcome(out, points),
     )
-    ascents = solve(problem, backend)
-    if out is not None and ascents is not out:
-        for name in ("points", "values", "objectives", "status", "steps"):
-            getattr(out, name).copy_(getattr(ascents, name))
-    return ascents if out is None else out
+    return solve(problem, backend)
 
 
 @staged("ascent")

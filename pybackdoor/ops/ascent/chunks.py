@@ -39,7 +39,7 @@ def ascend_in_chunks(problem: AscentProblem, climb: Callable[[AscentProblem, Asc
         for begin in range(0, count, rows):
             here = slice(begin, begin + rows)
             parts = {name: part[here] for name in ("anchors", "radii", "offsets", "slopes") if (part := getattr(problem, name)) is not None}
-            climb(problem._replace(starts=problem.starts[here], **parts), Ascents(*(tensor[here] for tensor in _tensors(out))))
+            climb(problem._replace(starts=problem.starts[here], **parts), Ascents(*(tensor[here] for tensor in tensors_of(out))))
     return out
 
 
@@ -125,5 +125,6 @@ def _new_ascents(count: int, dimension: int, device: torch.device) -> Ascents:
     return Ascents(new(count, dimension), new(count), new(count), new(count, dtype=torch.int64), new(count, dtype=torch.int64))
 
 
-def _tensors(ascents: Ascents) -> tuple[torch.Tensor, ...]:
+def tensors_of(ascents: Ascents) -> tuple[torch.Tensor, ...]:
+    """Its five tensors, in the record's order."""
     return ascents.points, ascents.values, ascents.objectives, ascents.status, ascents.steps

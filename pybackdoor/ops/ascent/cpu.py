@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pybackdoor import settings
+from pybackdoor.ops.ascent.chunks import tensors_of
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule
 from pybackdoor.records.network import ACTIVATIONS, Network
@@ -40,7 +41,7 @@ class NativeBackend:
         given = problem.anchors, problem.radii, problem.offsets, problem.slopes
         parts = tuple([None if part is None else part.numpy() for part in given])
         network = self.pack(problem.network, problem.precision)
-        arrays = None if out is None else _arrays(out)
+        arrays = None if out is None else tuple([part.numpy() for part in tensors_of(out)])
         arrays = network.climb(second, starts, parts, _rule(problem.schedule), arrays, _threads(problem.threads, starts.shape[0]))
         return Ascents(*map(torch.from_numpy, arrays)) if out is None else out
 
@@ -75,10 +76,6 @@ class _Entry(NamedTuple):
     network: weakref.ref[Network]
     tensors: tuple[torch.Tensor, ...]
     made: dict[tuple[str, str | None], tuple[list[int], Any]]
-
-
-def _arrays(ascents: Ascents) -> tuple[np.ndarray, ...]:
-    return tuple(part.numpy() for part in (ascents.points, ascents.values, ascents.objectives, ascents.status, ascents.steps))
 
 
 def _threads(asked: int | None, count: int) -> int:

@@ -14,8 +14,8 @@ class AscentProblem(NamedTuple):
     """N seeds climb (Y(u) - R(u))^2 with R(u) = second(u) + offsets + slopes . (u - anchors); absent parts are None and count as zero.
 
     starts, anchors, slopes [N, d]; radii, offsets [N]; all on one device. `precision` is "float32" or "float64".
-    `threads` is for the CPU; None: as many as the package may use. A backend may fill `out`,
-    where it is given, and return it.
+    `threads` is for the CPU; None: as many as the package may use. A backend fills `out`,
+    where it is given, and returns it.
     """
 
     network: Network

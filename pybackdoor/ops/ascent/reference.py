@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from pybackdoor.ops.activation import value_and_derivative
-from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks
+from pybackdoor.ops.ascent.chunks import ascend_in_chunks, evaluate_in_chunks, tensors_of
 from pybackdoor.ops.ascent.problem import AscentProblem
 from pybackdoor.records.ascent import Ascents, AscentSchedule, AscentStatus
 from pybackdoor.records.network import Network
@@ -189,9 +189,8 @@ class ReferenceBackend:
 
 
 def _climb_into(problem: AscentProblem, out: Ascents) -> None:
-    found = ascend(problem)
-    for name in ("points", "values", "objectives", "status", "steps"):
-        getattr(out, name).copy_(getattr(found, name))
+    for target, found in zip(tensors_of(out), tensors_of(ascend(problem)), strict=True):
+        target.copy_(found)
 
 
 def _working_bytes(network: Network) -> int:
