@@ -95,7 +95,7 @@ class HostModule:
             return
         assert rule[:2] == (SCHEDULE.steps, SCHEDULE.step_size)
         done = reference.ascend(AscentProblem(net, starts.double(), SCHEDULE, *map(double, (anchors, radii)), other, *map(double, (offsets, slopes))))
-        for target, source in zip((points, values, objectives, status, steps), chunks._tensors(done), strict=True):
+        for target, source in zip((points, values, objectives, status, steps), chunks.tensors_of(done), strict=True):
             target.copy_(source)
 
     @staticmethod
@@ -182,11 +182,11 @@ def test_climbs_in_chunks_are_as_in_one_piece(host, monkeypatch, backend, parts)
     assert torch.equal(whole.status, theirs.status)
     monkeypatch.setattr(chunks, "WORKING_BYTES", 16 * (dimension + 1) * 25)
     filled = chunks._new_ascents(count, dimension, starts.device)
-    for tensor in chunks._tensors(filled):
+    for tensor in chunks.tensors_of(filled):
         tensor.fill_(-9)
     assert ascend(net, starts, schedule=SCHEDULE, backend=backend, out=filled, **chosen) is filled
     assert host.counts == [61, 21, 21, 19]
-    for one, other in zip(chunks._tensors(filled), chunks._tensors(whole), strict=True):
+    for one, other in zip(chunks.tensors_of(filled), chunks._tensors(whole), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
