@@ -5,7 +5,7 @@ import pytest
 
 from pybackdoor.domain import Domain
 from pybackdoor.errors import InputError, UnknownNameError
-from pybackdoor.oracles import ORACLES, Oracle, oracle
+from pybackdoor.oracles import oracle
 
 SQUARE = Domain(("a", "b"), (0.0, 0.0), (1.0, 1.0))
 SOURCE = """
@@ -23,18 +23,6 @@ def source(tmp_path: Path) -> Path:
     path = tmp_path / "mine.py"
     path.write_text(SOURCE)
     return path
-
-
-@pytest.mark.parametrize("name", list(ORACLES))
-def test_every_registered_oracle_is_made_and_answers(name: str) -> None:
-    made = oracle(name)
-    assert isinstance(made, Oracle)
-    assert made.name == name
-    middle = [(low + high) / 2 for low, high in zip(made.domain.lower, made.domain.upper, strict=True)]
-    values, gradients = made.values_and_gradients([middle])
-    assert values.shape == (1,)
-    assert gradients.shape == (1, made.domain.dimension)
-    assert made.gradient_cost > 0
 
 
 def test_a_near_name_is_offered() -> None:

@@ -49,6 +49,16 @@ def bad_values(name: str) -> list[float]:
     return [0.0, -1.0] if name.startswith(POSITIVE) else []
 
 
+def test_it_is_made_by_its_name_and_answers(made: Oracle, request: pytest.FixtureRequest) -> None:
+    assert isinstance(made, Oracle)
+    assert made.name == request.node.callspec.params["made"]
+    middle = [(low + high) / 2 for low, high in zip(made.domain.lower, made.domain.upper, strict=True)]
+    values, gradients = made.values_and_gradients([middle])
+    assert values.shape == (1,)
+    assert gradients.shape == (1, made.domain.dimension)
+    assert made.gradient_cost > 0
+
+
 def test_a_batch_may_be_empty(made: Oracle) -> None:
     for empty in (torch.zeros(0, made.domain.dimension), np.empty((0, made.domain.dimension))):
         answer = made.evaluate(empty, True)
