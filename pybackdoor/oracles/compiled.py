@@ -41,7 +41,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     Numba renews a cached kernel when its own file changes, but not when a function that it calls from another file does. Its cache therefore lies in
     a folder named after the hash of all sources of `pybackdoor.oracles`.
     """
-    folder = _cache_folder()
+    folder = cache_folder()
     saved = {name: getattr(numba.config, name) for name in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES") if hasattr(numba.config, name)}
     try:
         for name in saved:  # read by numba while it decorates; there is no argument for them
@@ -53,7 +53,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _cache_folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Where this state of the sources keeps its kernels; None, and a warning, when no folder of the user's can be written."""
     try:
         folder = _cache_root() / f"kernels-{sources_hash()[:20]}"

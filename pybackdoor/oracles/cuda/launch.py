@@ -1,4 +1,4 @@
-"""Kernels by numba.cuda: compiled at their first launch, launched on the tensors' device and torch's current stream, without a copy or a wait.
+"""Kernels by numba.cuda: compiled at their first launch, kept on disk, launched on the tensors' device and torch's stream, without copy or wait.
 
 Arguments are torch tensors and numbers. A tensor is passed by its address (the CUDA array interface), so nothing is copied, and nothing but torch
 allocates memory. Within numba's simulator (NUMBA_ENABLE_CUDASIM=1 before numba is imported) kernels run as Python on tensors of the CPU.
@@ -16,6 +16,7 @@ from numba import cuda
 
 from pybackdoor.errors import UnsupportedError
 from pybackdoor.oracles.cuda.availability import unavailable
+from pybackdoor.oracles.cuda.kernel_files import keep
 
 SIMULATED: bool = getattr(numba.config, "ENABLE_CUDASIM", False)
 _OPTIONS: dict[str, Any] = {} if SIMULATED else {"fastmath": {"contract"}}  # the error model is NumPy's, as on the CPU
@@ -36,7 +37,8 @@ class Kernel:
     @cached_property
     def compiled(self) -> Any:
         """Numba's dispatcher, which compiles for the arguments' types. It is told no bounds: told the block, the assembler spills for occupancy."""
-        return cuda.jit(**_OPTIONS)(self.function)
+        made = cuda.jit(**_OPTIONS)(self.function)
+        return made if SIMULATED else keep(made)
 
     def __call__(self, count: int, *arguments: Any, lanes: int | None = None, shared: int = 0) -> None:
         """Launches it for `count` problems (none: does nothing); the tensors lie on one CUDA device. Raises UnsupportedError where it cannot run.
