@@ -241,8 +241,11 @@ int main() {
       {"deep, little memory", {64, 40, 64, 64, 50, 64}, 5, Activation::tanh, false, 1, 70, 2, 0, 130 * 1024},
       {"more than is drawn at once", {24, 24}, 1, Activation::elu, false, 1, 1100, 1, 1, h200},
   };
-  for (const Case& test : cases)
-    if (whole_range || test.batch_size < 80) trains_as_on_the_cpu(test);
+  for (Case test : cases) {
+    if (!whole_range && test.batch_size > 80) continue;
+    if (!whole_range) test.batch_size = std::min(test.batch_size, 34), test.steps = std::min(test.steps, 2);
+    trains_as_on_the_cpu(test);
+  }
   for (const int number : {0, 1, 2, 3, 5, 6}) {
     if (!whole_range && number != 3) continue;
     Case test = cases[number];

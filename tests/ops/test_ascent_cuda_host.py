@@ -186,7 +186,7 @@ def test_climbs_in_chunks_are_as_in_one_piece(host, monkeypatch, backend, parts)
         tensor.fill_(-9)
     assert ascend(net, starts, schedule=SCHEDULE, backend=backend, out=filled, **chosen) is filled
     assert host.counts == [61, 21, 21, 19]
-    for one, other in zip(chunks.tensors_of(filled), chunks._tensors(whole), strict=True):
+    for one, other in zip(chunks.tensors_of(filled), chunks.tensors_of(whole), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
