@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
 from numba import cuda, float64
 
 from pybackdoor.oracles.cuda.launch import kernel
-from pybackdoor.oracles.cuda.warp_line import REDUCED, WARP, WIRE, Factors, clear, factor, meet, solve_line, transpose
+from pybackdoor.oracles.cuda.warp_line import REDUCED, WARP, WIRE, Factors, clear, factor, meet, solve_line, solve_transposed
 
 pytestmark = needs_numba_cuda
 
@@ -33,10 +35,13 @@ def solver(rows: int, transposed: bool):  # type: ignore[no-untyped-def]
         for row in range(rows):
             at = lane * rows + row
             lo[row], d[row], up[row], x[row] = lower[system, at], diagonal[system, at], upper[system, at], right[system, at]
-        if transposed:
-            transpose(lo, up, wire, lane)
         factor(lo, d, up, factors, wire, lane)
-        solve_line(factors, x, wire, lane)
+        if transposed:
+            before, after = solve_transposed(factors, x, wire, lane, 1.0 + lane, 101.0 + lane)
+            if (before, after) != (100.0 + lane if lane > 0 else 0.0, 2.0 + lane if lane < WARP - 1 else 0.0):
+                x[0] = math.nan
+        else:
+            solve_line(factors, x, wire, lane)
         for row in range(rows):
             solution[system, lane * rows + row] = x[row]
         meet()

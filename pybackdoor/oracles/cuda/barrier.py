@@ -31,10 +31,11 @@ def solve(
     """
     count, solves, rows = frames.shape[1], len(pace), rows_of(nodes)
     values, bars = frames.new_zeros(count), frames.new_zeros(NUMBERS, count if gradient else 0)
-    size = solves * rows * WARP if gradient else 0
+    kept = levels_kept(solves, moving) if gradient else 0
+    size = kept * rows * WARP
     multiprocessors = torch.cuda.get_device_properties(frames.device).multi_processor_count if frames.is_cuda else 1
     warps = min(count, max(min(multiprocessors * _ON_A_MULTIPROCESSOR, _HISTORY // size), 1)) if gradient else count
-    history = frames.new_empty(warps if gradient else 1, solves if gradient else 0, rows, WARP)
+    history = frames.new_empty(warps if gradient else 1, kept, rows, WARP)
     solver(nodes, moving, gradient)(warps, frames, side, times, pace, chosen, values, bars, history)
     return values, bars
 
@@ -44,11 +45,16 @@ def rows_of(nodes: int) -> int:
     return -(-(nodes - 2) // WARP)
 
 
+def levels_kept(solves: int, moving: bool) -> int:
+    """How many u a gradient keeps: see barrier_march.py."""
+    return -(-solves // (1 if moving else 2)) + 1
+
+
 @lru_cache(maxsize=64)
 def solver(nodes: int, moving: bool, gradient: bool) -> Kernel:
     """The kernel: a block is a warp and solves a problem after another.
 
-    Its arguments are those of `solve` but for the counts, what that gives, and history [warps, solves, rows, WARP], with 0 solves for values.
+    Its arguments are those of `solve` but for the counts, what that gives, and history [warps, levels kept, rows, WARP], with 0 levels for values.
     """
     rows = rows_of(nodes)
     inside, table, sums = (5, max(rows - 1, 1)), (rows, SEATS), (NUMBERS if gradient else 1, WARP + 1)
@@ -74,6 +80,7 @@ def solver(nodes: int, moving: bool, gradient: bool) -> Kernel:
             cuda.local.array(rows, float64),
             cuda.local.array(bar_rows, float64),
             cuda.local.array(bar_rows, float64),
+            cuda.local.array(bar_rows, float64),
             Factors(cuda.local.array(inside, float64), cuda.local.array(REDUCED, float64)),
         )
         given = Bars(
@@ -90,12 +97,12 @@ def solver(nodes: int, moving: bool, gradient: bool) -> Kernel:
                 frame = plain(frames)[:, row]
                 problem = Problem(frame, side, strike_at(frame), plain(times), plain(pace), k, moving, nodes)
                 lay_out(problem, board, number)
-                march(problem, board, lane, history[cuda.blockIdx.x if gradient else 0], gradient)
+                pulled = march(problem, board, lane, history[cuda.blockIdx.x if gradient else 0], gradient)
                 value, slope, begin = read(problem, board, number, frame[DISTANCE])
                 if number == 0:
                     values[row] = value
                 if gradient:
-                    march_back(problem, board, lane, history[cuda.blockIdx.x], given, begin)
+                    march_back(problem, board, lane, history[cuda.blockIdx.x], given, begin, pulled)
                     if number == 0:
                         given.sums[DISTANCE, 0] = slope
                     gather(given.sums, bars, row, number)

@@ -1,4 +1,10 @@
-"""The single barriers' solver on a warp, forward in time and backwards: what is solved is in parabolic.py, where it lies in barrier_warp.py."""
+"""The single barriers' solver on a warp, forward in time and backwards: what is solved is in parabolic.py, where it lies in barrier_warp.py.
+
+The way back needs the y of every solve. Where nodes rest only every second u is kept, to halve what goes through memory: from u before a solve its y is
+found again, and with it u after it, of which and the next u kept the next y is made. It is solved for again rather than multiplied for, which would
+multiply rounding errors by k / h^2. Where nodes move, a solve costs a factorization, and every u is kept. The transposed systems are solved by the
+factors of the way there.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +25,12 @@ from pybackdoor.oracles.cuda.barrier_warp import (
     seat,
     shares,
 )
-from pybackdoor.oracles.cuda.warp_line import MARGIN, WARP, factor, meet, solve_line, transpose, within_warp
+from pybackdoor.oracles.cuda.warp_line import MARGIN, WARP, factor, meet, solve_line, solve_transposed, within_warp
 from pybackdoor.oracles.interpolation import STENCIL
 
 
 class Lane(NamedTuple):
-    """What a lane has in registers: its number; lo, d and up, u and y [rows]; for the adjoint those of lo and up [rows]; the factors."""
+    """What a lane has in registers: its number; lo, d and up, u and y [rows]; for the adjoint those of lo and up, and y found again; the factors."""
 
     number: int
     lower: Any
@@ -34,6 +40,7 @@ class Lane(NamedTuple):
     y: Any
     lo_bar: Any
     up_bar: Any
+    again: Any
     factors: Any
 
 
@@ -52,8 +59,18 @@ class Bars(NamedTuple):
 
 
 @within_warp
+def stride(moving):  # type: ignore[no-untyped-def]
+    """Every how manieth u is kept."""
+    return 1 if moving else 2
+
+
+@within_warp
 def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
-    """From the payoff in the board's line to u at t = 1 there; with `keep`, every y is kept in history [solves, rows, WARP]."""
+    """From the payoff in the board's line to u at t = 1 there.
+
+    With `keep`, u before every solve or every second one, and the last, is kept in history [levels kept, rows, WARP]. Returns what `equations` does of
+    the last solve, whose factors are left behind.
+    """
     rows, solves, number = board.mesh.shape[0], problem.times.shape[0] - 1, lane.number
     for row in range(rows):
         lane.u[row] = board.line[row, number + 1] if number * rows + row + 1 < problem.nodes - 1 else 0.0
@@ -67,7 +84,14 @@ def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
             if problem.moving:
                 first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
                 factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
-            _step(problem, board, lane, history, keep, index, first, last)
+            if keep and index % stride(problem.moving) == 0:
+                _keep(lane, history, index // stride(problem.moving))
+            _, weight = shares(index)
+            _solve(problem, board, lane, lane.u, lane.y, index, first, last)
+            for row in range(rows):
+                lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
+    if keep:
+        _keep(lane, history, history.shape[0] - 1)
     for row in range(rows):
         if number * rows + row + 1 < problem.nodes - 1:
             board.line[row, number + 1] = lane.u[row]
@@ -75,22 +99,31 @@ def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
         i, j = seat(number * (problem.nodes - 1), rows)
         board.line[i, j] = board.ends[number, (solves - 1) % WARP + 1]
     meet()
+    return first, last
 
 
 @within_warp
-def _step(problem, board, lane, history, keep, index, first, last):  # type: ignore[no-untyped-def]
-    """One solve, with k lo of the first row and k up of the last."""
-    rows, number, at = board.mesh.shape[0], lane.number, index % WARP
-    share, weight = shares(index)
+def _keep(lane, history, place):  # type: ignore[no-untyped-def]
+    for row in range(lane.u.shape[0]):
+        history[place, row, lane.number] = lane.u[row]
+
+
+@within_warp
+def _end(board, index, side):  # type: ignore[no-untyped-def]
+    """The value at an end in solve `index`."""
+    share, _ = shares(index)
+    return share * board.ends[side, index % WARP + 1] + (1.0 - share) * board.ends[side, index % WARP]
+
+
+@within_warp
+def _solve(problem, board, lane, u, y, index, first, last):  # type: ignore[no-untyped-def]
+    """One solve, from u to y, with k lo of the first row and k up of the last."""
+    rows = board.mesh.shape[0]
     for row in range(rows):
-        lane.y[row] = lane.u[row]
-    lane.y[0] += first * (share * board.ends[0, at + 1] + (1.0 - share) * board.ends[0, at])
-    lane.y[(problem.nodes - 3) % rows] += last * (share * board.ends[1, at + 1] + (1.0 - share) * board.ends[1, at])
-    solve_line(lane.factors, lane.y, board.wire, number)
-    for row in range(rows):
-        if keep:
-            history[index, row, number] = lane.y[row]
-        lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
+        y[row] = u[row]
+    y[0] += first * _end(board, index, 0)
+    y[(problem.nodes - 3) % rows] += last * _end(board, index, 1)
+    solve_line(lane.factors, y, board.wire, lane.number)
 
 
 @within_warp
@@ -120,39 +153,63 @@ def _start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-d
 
 
 @within_warp
-def _factor_back(problem, board, lane, index):  # type: ignore[no-untyped-def]
-    """The transposed system of a solve, factored; returns what `equations` does."""
-    first, last = equations(problem, board, lane.number, index, lane.lower, lane.diagonal, lane.upper)
-    transpose(lane.lower, lane.upper, board.wire, lane.number)
-    factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, lane.number)
-    return first, last
+def _find_again(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
+    """y of a solve, going backwards, for `_found`: where nodes rest, two solves at a time, the earlier one's waiting in the board's line."""
+    rows, number, place = board.mesh.shape[0], lane.number, index // stride(problem.moving)
+    share, weight = shares(index)  # the share is 1 over the weight
+    if problem.moving:
+        for row in range(rows):
+            board.line[row, number + 1] = share * (history[place + 1, row, number] + (weight - 1.0) * history[place, row, number])
+    elif index % 2 == 1 or index == problem.times.shape[0] - 2:
+        for row in range(rows):
+            lane.again[row] = history[place, row, number]
+        if index % 2 == 1:
+            _, weight_before = shares(index - 1)
+            _solve(problem, board, lane, lane.again, lane.y, index - 1, first, last)
+            for row in range(rows):
+                board.line[row, number + 1] = lane.y[row]
+                lane.again[row] = weight_before * lane.y[row] + (1.0 - weight_before) * lane.again[row]
+        for row in range(rows):
+            lane.again[row] = share * (history[place + 1, row, number] + (weight - 1.0) * lane.again[row])
+    else:
+        for row in range(rows):
+            lane.again[row] = board.line[row, number + 1]
 
 
 @within_warp
-def _pull_back(problem, board, lane, history, index):  # type: ignore[no-untyped-def]
-    """One solve backwards: u_bar, kept as the lane's u, from after it to before it.
+def _found(problem, board, lane, row):  # type: ignore[no-untyped-def]
+    """What `_find_again` left of a row: where nodes move, in the board's line, as registers are short."""
+    return board.line[row, lane.number + 1] if problem.moving else lane.again[row]
 
-    Leaves in y what goes to the right side, and adds to lo_bar and up_bar (where the matrix varies: sets them).
+
+@within_warp
+def _pull_back(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
+    """One solve backwards: u_bar, kept as the lane's u, from after it to before it; its y is `_found`.
+
+    Leaves in y what goes to the right side, and adds to lo_bar and up_bar (where the matrix varies: sets them). Where nodes rest, those lie in the
+    tables of a and c for the time being, as registers are short.
     """
-    rows, number, at = board.mesh.shape[0], lane.number, index % WARP
-    share, weight = shares(index)
-    before = history[index, rows - 1, number - 1] if number > 0 else share * board.ends[0, at + 1] + (1.0 - share) * board.ends[0, at]
-    beyond = history[index, 0, number + 1] if number < WARP - 1 else 0.0
-    right = share * board.ends[1, at + 1] + (1.0 - share) * board.ends[1, at]
+    rows, number = board.mesh.shape[0], lane.number
+    _, weight = shares(index)
     for row in range(rows):
         lane.y[row] = weight * lane.u[row]
-    solve_line(lane.factors, lane.y, board.wire, number)
-    here = history[index, 0, number]
+    before, beyond = solve_transposed(
+        lane.factors, lane.y, board.wire, number, _found(problem, board, lane, 0), _found(problem, board, lane, rows - 1)
+    )
+    right = _end(board, index, 1)
+    if number == 0:
+        before = _end(board, index, 0)
+    here = _found(problem, board, lane, 0)
     for row in range(rows):
-        after = history[index, row + 1, number] if row + 1 < rows else beyond
+        after = _found(problem, board, lane, row + 1) if row + 1 < rows else beyond
         ahead = right if row == (problem.nodes - 3) % rows and number * rows + row + 1 == problem.nodes - 2 else after
         mu = lane.y[row]
         lane.u[row] = (1.0 - weight) * lane.u[row] + mu
         if problem.moving:
             lane.lo_bar[row], lane.up_bar[row] = mu * (before - here), mu * (ahead - here)
         else:
-            lane.lo_bar[row] += mu * (before - here)
-            lane.up_bar[row] += mu * (ahead - here)
+            bars.shift[row, number + 1] += mu * (before - here)
+            bars.c[row, number + 1] += mu * (ahead - here)
         before, here = here, after
 
 
@@ -237,23 +294,23 @@ def _push_levels(problem, board, lane, bars, first, final):  # type: ignore[no-u
 
 
 @within_warp
-def march_back(problem, board, lane, history, bars, begin):  # type: ignore[no-untyped-def]
-    """From the window read at the spot back to the numbers of the frame: leaves the lanes' parts in the sums."""
+def march_back(problem, board, lane, history, bars, begin, ends):  # type: ignore[no-untyped-def]
+    """From the window read at the spot back to the numbers of the frame: leaves the lanes' parts in the sums. ends: what `march` gave."""
     solves, number, rows = problem.times.shape[0] - 1, lane.number, board.mesh.shape[0]
     final = _start_back(problem, board, lane, bars, begin)
     x0_bar, s0_bar, x1_bar, s1_bar = 0.0, 0.0, 0.0, 0.0
     a_bar, c_bar, pace_bar = 0.0, 0.0, 0.0
-    first, last = 0.0, 0.0
-    if not problem.moving:
-        first, last = _factor_back(problem, board, lane, 0)
+    first, last = ends
     for begin in range((solves - 1) // WARP * WARP, -1, -WARP):
         fill_ends(problem, board, number, begin)
         if number < 2:
             bars.ends[number, WARP] = bars.ends[number, 0]
         for index in range(min(begin + WARP, solves) - 1, begin - 1, -1):
             if problem.moving:
-                first, last = _factor_back(problem, board, lane, index)
-            _pull_back(problem, board, lane, history, index)
+                first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
+                factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
+            _find_again(problem, board, lane, history, index, first, last)
+            _pull_back(problem, board, lane, bars, index)
             if number == 0:
                 bars.ends[0, index - begin] = first * lane.y[0]
             if number == (problem.nodes - 3) // rows:
@@ -267,6 +324,8 @@ def march_back(problem, board, lane, history, bars, begin):  # type: ignore[no-u
         x0_bar, s0_bar, x1_bar, s1_bar = x0_bar + to_x0, s0_bar + to_s0, x1_bar + to_x1, s1_bar + to_s1
         meet()
     if not problem.moving:
+        for row in range(rows):
+            lane.lo_bar[row], lane.up_bar[row] = bars.shift[row, number + 1], bars.c[row, number + 1]
         _collect(problem, board, lane, bars, 0)
     if problem.moving:
         bars.sums[PACE, number] += pace_bar

@@ -3,7 +3,7 @@
 A lane owns `rows` neighbouring rows, the last of which joins its others to the next lane's. The others are eliminated by themselves: factored once,
 a right side costs them a forward and a backward sweep. What remains is a tridiagonal system of 32 unknowns, a lane each, which is solved by parallel
 cyclic reduction in five steps (R. Hockney; for the joining of the two see E. Laszlo, M. Giles, J. Appleyard, ACM Transactions on Mathematical
-Software 42 (2016), article 31). A right side costs 6 multiply-adds a row and 7 exchanges, and no memory but a few words of shared memory; factors are
+Software 42 (2016), article 31). The same factors solve the transposed system. A right side costs 6 multiply-adds a row and 7 exchanges, and no memory but a few words of shared memory; factors are
 5 numbers a row and 13 a lane. Without pivoting, as everywhere else: it is stable where no row's lo + up is far above its d.
 
 Rows before the first lane's and after the last one's are 0, and those that a line is padded with have lo = up = 0.
@@ -138,19 +138,42 @@ def solve_line(factors, x, wire, lane):  # type: ignore[no-untyped-def]
 
 
 @within_warp
-def transpose(lower, upper, wire, lane):  # type: ignore[no-untyped-def]
-    """A lane's lo and up of the transposed system, in their places."""
-    last = lower.shape[0] - 1
-    wire[0, 0, MARGIN + lane] = lower[0]
-    wire[0, 1, MARGIN + lane] = upper[last]
+def solve_transposed(factors, x, wire, lane, first, last_of):  # type: ignore[no-untyped-def]
+    """As `solve_line` with the transposed matrix, from the same factors: its operations backwards, in the opposite order.
+
+    Besides, hands each neighbour one of the lane's numbers: returns `last_of` of the lane before and `first` of the lane after, 0 where there is none.
+    """
+    inside, joins = factors
+    last = x.shape[0] - 1
+    wire[0, 2, MARGIN + lane], wire[1, 2, MARGIN + lane] = first, last_of
+    before, own = 0.0, x[last]
+    for row in range(last):
+        before += inside[3, row] * x[row]
+        own += inside[4, row] * x[row]
+    wire[0, 0, MARGIN + lane] = before
     meet()
-    after, before = wire[0, 0, MARGIN + lane + 1], wire[0, 1, MARGIN + lane - 1]
+    total = joins[REDUCED - 1] * (own + wire[0, 0, MARGIN + lane + 1])
+    for turned in range(DEPTH):
+        step = DEPTH - 1 - turned
+        turn = (turned + 1) % 2
+        wire[turn, 0, MARGIN + lane], wire[turn, 1, MARGIN + lane] = joins[2 + 2 * step] * total, joins[3 + 2 * step] * total
+        meet()
+        total += wire[turn, 0, MARGIN + lane + (1 << step)] + wire[turn, 1, MARGIN + lane - (1 << step)]
+    x[last] = total
+    if last > 0:
+        wire[0, 0, MARGIN + lane] = joins[1] * total
+        meet()
+        x[0] += wire[0, 0, MARGIN + lane - 1]
+        x[last - 1] += joins[0] * total
+    for row in range(1, last):
+        x[row] += inside[2, row - 1] * x[row - 1]
+    scaled = 0.0
+    for row in range(last - 1, -1, -1):
+        scaled = x[row] + (inside[0, row + 1] * scaled if row + 1 < last else 0.0)
+        x[row] = inside[1, row] * scaled
+    from_before, from_after = wire[1, 2, MARGIN + lane - 1], wire[0, 2, MARGIN + lane + 1]
     meet()
-    for row in range(last + 1):
-        here = upper[row]
-        upper[row] = lower[row + 1] if row < last else after
-        lower[row] = before
-        before = here
+    return from_before, from_after
 
 
 @within_warp
