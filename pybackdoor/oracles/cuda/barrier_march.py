@@ -1,7 +1,7 @@
 """The single barriers' solver on a warp, forward in time and backwards: what is solved is in parabolic.py, where it lies in barrier_warp.py.
 
-The way back needs the y of every solve. Where nodes rest only every second u is kept, to halve what goes through memory: from u before a solve its y is
-found again, and with it u after it, of which and the next u kept the next y is made. It is solved for again rather than multiplied for, which would
+The way back needs the y of every solve. Where nodes rest only every second u is kept, to halve what goes through memory: from u before a solve its y
+is found again, and with it u after it, of which and the next u kept the next y is made. It is solved for again rather than multiplied for, which would
 multiply rounding errors by k / h^2. Where nodes move, a solve costs a factorization, and every u is kept. The transposed systems are solved by the
 factors of the way there.
 """
@@ -68,8 +68,8 @@ def stride(moving):  # type: ignore[no-untyped-def]
 def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
     """From the payoff in the board's line to u at t = 1 there.
 
-    With `keep`, u before every solve or every second one, and the last, is kept in history [levels kept, rows, WARP]. Returns what `equations` does of
-    the last solve, whose factors are left behind.
+    With `keep`, u before every solve or every second one, and the last, is kept in history [levels kept, rows, WARP]. Returns what `equations` does
+    of the last solve, whose factors are left behind.
     """
     rows, solves, number = board.mesh.shape[0], problem.times.shape[0] - 1, lane.number
     for row in range(rows):
@@ -154,7 +154,7 @@ def _start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-d
 
 @within_warp
 def _find_again(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
-    """y of a solve, going backwards, for `_found`: where nodes rest, two solves at a time, the earlier one's waiting in the board's line."""
+    """The y of a solve, going backwards, for `_found`: where nodes rest, two solves at a time, the earlier one's waiting in the board's line."""
     rows, number, place = board.mesh.shape[0], lane.number, index // stride(problem.moving)
     share, weight = shares(index)  # the share is 1 over the weight
     if problem.moving:

@@ -3,8 +3,9 @@
 A lane owns `rows` neighbouring rows, the last of which joins its others to the next lane's. The others are eliminated by themselves: factored once,
 a right side costs them a forward and a backward sweep. What remains is a tridiagonal system of 32 unknowns, a lane each, which is solved by parallel
 cyclic reduction in five steps (R. Hockney; for the joining of the two see E. Laszlo, M. Giles, J. Appleyard, ACM Transactions on Mathematical
-Software 42 (2016), article 31). The same factors solve the transposed system. A right side costs 6 multiply-adds a row and 7 exchanges, and no memory but a few words of shared memory; factors are
-5 numbers a row and 13 a lane. Without pivoting, as everywhere else: it is stable where no row's lo + up is far above its d.
+Software 42 (2016), article 31). The same factors solve the transposed system. A right side costs 6 multiply-adds a row and 7 exchanges, and no memory
+but a few words of shared memory; factors are 5 numbers a row and 13 a lane. Without pivoting, as everywhere else: it is stable where no row's lo + up
+is far above its d.
 
 Rows before the first lane's and after the last one's are 0, and those that a line is padded with have lo = up = 0.
 """
@@ -141,7 +142,7 @@ def solve_line(factors, x, wire, lane):  # type: ignore[no-untyped-def]
 def solve_transposed(factors, x, wire, lane, first, last_of):  # type: ignore[no-untyped-def]
     """As `solve_line` with the transposed matrix, from the same factors: its operations backwards, in the opposite order.
 
-    Besides, hands each neighbour one of the lane's numbers: returns `last_of` of the lane before and `first` of the lane after, 0 where there is none.
+    Besides, hands each neighbour one of the lane's numbers: returns `last_of` of the lane before and `first` of the one after, 0 where there is none.
     """
     inside, joins = factors
     last = x.shape[0] - 1
