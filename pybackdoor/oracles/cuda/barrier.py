@@ -9,7 +9,8 @@ from numba import cuda, float64
 
 from pybackdoor.oracles.barrier_formulas import PAYOFF
 from pybackdoor.oracles.barrier_frame import COLUMNS, DISTANCE
-from pybackdoor.oracles.cuda.barrier_march import Bars, Lane, march, march_back
+from pybackdoor.oracles.cuda.barrier_back import Bars, march_back
+from pybackdoor.oracles.cuda.barrier_march import Lane, march
 from pybackdoor.oracles.cuda.barrier_warp import SEATS, Board, Problem, gather, lay_out, read, strike_at
 from pybackdoor.oracles.cuda.launch import Kernel
 from pybackdoor.oracles.cuda.warp_line import REDUCED, WARP, WIRE, Factors, clear, plain
@@ -46,7 +47,7 @@ def rows_of(nodes: int) -> int:
 
 
 def levels_kept(solves: int, moving: bool) -> int:
-    """How many u a gradient keeps: see barrier_march.py."""
+    """How many u a gradient keeps: see barrier_back.py."""
     return -(-solves // (1 if moving else 2)) + 1
 
 
