@@ -9,15 +9,16 @@ import numpy as np
 from pybackdoor.errors import InputError
 from pybackdoor.oracles import heston, heston_shifted
 from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.heston_steps import C1, C2, SHAPE, A, B, E, H, P, Q, R, U, W, coefficients
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
 from pybackdoor.oracles.scalar.quadratic_exponential import quadratic_exponential
 from pybackdoor.oracles.scalar.vmath import exp, log, log_ratio, normal
 
-VARIANCE, DRIFT, CLOCK, SHARES, ASSET, CASH = (row * BLOCK for row in range(6))
-BY_VARIANCE, BY_DRIFT, BY_CLOCK, SUMS = 6 * BLOCK, 11 * BLOCK, 18 * BLOCK, 23 * BLOCK  # 5, 7, 5 and 7 rows; DRIFT and SUMS end with the correlation
-G, G_PSI, L_PSI, L_Y, PSI, MEAN = (row * BLOCK for row in range(30, 36))  # and the scale of the variance
-ROWS = 36
+VARIANCE, DRIFT, CLOCK, SHARES, ASSET, CASH = (row * BLOCK for row in range(6))  # CLOCK: the variance of log S
+BY_VARIANCE, BY_DRIFT, BY_CLOCK, SUMS = 6 * BLOCK, 11 * BLOCK, 18 * BLOCK, 25 * BLOCK  # 5 rows, and three times 7: last correlation and scale
+G, G_PSI, L_PSI, L_Y, PSI, MEAN, SHARE, OVER = (row * BLOCK for row in range(32, 40))
+ROWS = 40
 LINGERS = 1.0  # relative variance of the variance at maturity beyond which its tangents are no more carried
 PATHS, TANGENTS, SHIFTS = 0, 1, 2  # what a point needs: no derivatives, or by which method
 
@@ -29,8 +30,8 @@ class HestonMonteCarlo(MonteCarloOracle):
 
     The variance moves in `steps` equal steps by QE-M (scalar/quadratic_exponential.py says how it is made differentiable). Given its path, log S(T)
     is normal, and the option is worth Black's formula at the forward F exp(sum A v' - log E[exp(A v') | v]), which is a martingale, and the variance
-    (1 - rho^2) int v dt (M. Romano and N. Touzi, Mathematical Finance 7 (1997), 399-412); nothing is drawn for the spot. int v dt is weighted so
-    that its mean is exact for any step.
+    (1 - rho^2) int v dt (M. Romano and N. Touzi, Mathematical Finance 7 (1997), 399-412); nothing is drawn for the spot. Of int v dt the mean, the
+    covariance with the variance's end and, as part of the spot's normal number, the variance are exact for any step (heston_steps.py).
 
     Derivatives are those of the drawn price, carried along the path as tangents, where the variance at maturity is spread by less than its mean.
     Elsewhere tangents are too rare and too large to be sampled: those in variance, reversion and mean come from paths of a shifted variance
@@ -87,10 +88,10 @@ def _price(points, numbers, answers, sign):  # type: ignore[no-untyped-def]
     w, shifted = cache_lines(ROWS * BLOCK), cache_lines(heston_shifted.ROWS * BLOCK)
     normals, tails = np.empty((steps, paths)), np.empty((steps, paths))
     _increments(walk, normals, tails)
-    c = np.empty((7, 6))
+    c = np.empty(SHAPE)
     for row in range(points.shape[0]):
         point, over = points[row], points[row, 7] <= _SHORTEST
-        _coefficients(point, steps, c)
+        coefficients(point, steps, c)
         method = PATHS if answers.shape[1] == 1 else SHIFTS if not over and _lingers(point) else TANGENTS
         w[:], shifted[:] = 0.0, 0.0
         for first in range(0, paths, BLOCK):
@@ -104,7 +105,7 @@ def _price(points, numbers, answers, sign):  # type: ignore[no-untyped-def]
                 for step in range(steps):
                     heston_shifted.advance(shifted, step, normals[step, block], tails[step, block], point, c, point[7] / steps)
                 heston_shifted.pay(shifted, point, steps)
-        _finish(w, shifted, point, sign, paths, method, answers[row])
+        _finish(w, shifted, point, paths, method, answers[row])
 
 
 @scalar
@@ -129,53 +130,6 @@ def _increments(walk, normals, tails):  # type: ignore[no-untyped-def]
 
 
 @scalar
-def _weights(x):  # type: ignore[no-untyped-def]
-    """(g1, g2, dg1/dx, dg2/dx): int v dt over a step is g1 v + g2 E[v'] of its length in the mean, x = reversion dt."""
-    e = math.exp(-x)
-    if x < 0.1:
-        second, second_slope = 0.5 + x / 12.0 - x**3 / 720.0 + x**5 / 30240.0, 1.0 / 12.0 - x * x / 240.0 + x**4 / 6048.0
-        mean = 1.0 - x * (1.0 / 2.0 - x * (1.0 / 6.0 - x * (1.0 / 24.0 - x * (1.0 / 120.0 - x * (1.0 / 720.0 - x / 5040.0)))))
-        mean_slope = -0.5 + x * (1.0 / 3.0 - x * (1.0 / 8.0 - x * (1.0 / 30.0 - x * (1.0 / 144.0 - x * (1.0 / 840.0 - x / 5760.0)))))
-    else:
-        second, second_slope = 1.0 / (1.0 - e) - 1.0 / x, 1.0 / (x * x) - e / ((1.0 - e) * (1.0 - e))
-        mean, mean_slope = (1.0 - e) / x, (e * x - (1.0 - e)) / (x * x)
-    return mean - second * e, second, mean_slope - second_slope * e + second * e, second_slope
-
-
-@scalar
-def _coefficients(point, steps, c):  # type: ignore[no-untyped-def]
-    """Rows E, h, c1, c2, A, P, Q, columns the value and its derivatives in variance, reversion, mean, vol, maturity: [7, 6].
-
-    E[v'] = E v + theta h, Var v' = c1 v + c2, the forward's exponent A, and int v dt = P v + Q v' over a step. Column 1 (variance) is 0 and holds
-    in row A the derivative in the correlation.
-    """
-    kappa, theta, vol, rho = point[3], point[4], point[5], point[6]
-    dt = point[7] / steps
-    x = kappa * dt
-    e, h = math.exp(-x), -math.expm1(-x)
-    first, second, first_slope, second_slope = _weights(x)
-    square = vol * vol
-    pull, half = kappa * rho / vol - 0.5 * rho * rho, 0.5 * theta * square
-    c[:, :] = 0.0
-    c[:, 0] = e, h, square * e * h / kappa, half * h * h / kappa, dt * second * pull + rho / vol, dt * first, dt * second
-    c[4, 1] = dt * second * (kappa / vol - rho) + 1.0 / vol
-    for j in (2, 5):  # what moves x
-        x_slope, dt_slope = (dt, 0.0) if j == 2 else (kappa / steps, 1.0 / steps)
-        c[0, j], c[1, j] = -e * x_slope, e * x_slope
-        c[2, j] = square / kappa * (e * e - e * h) * x_slope
-        c[3, j] = half / kappa * 2.0 * h * e * x_slope
-        c[5, j] = dt_slope * first + dt * first_slope * x_slope
-        c[6, j] = dt_slope * second + dt * second_slope * x_slope
-        c[4, j] = c[6, j] * pull
-    c[2, 2] -= c[2, 0] / kappa
-    c[3, 2] -= c[3, 0] / kappa
-    c[4, 2] += dt * second * rho / vol
-    c[3, 3] = c[3, 0] / theta if theta > 0.0 else 0.5 * square * h * h / kappa
-    c[2, 4], c[3, 4] = 2.0 * c[2, 0] / vol, 2.0 * c[3, 0] / vol
-    c[4, 4] = -(dt * second * kappa * rho + rho) / square
-
-
-@scalar
 def _begin(w, variance):  # type: ignore[no-untyped-def]
     for i in range(BLOCK):
         w[VARIANCE + i], w[DRIFT + i], w[CLOCK + i] = variance, 0.0, 0.0
@@ -187,48 +141,69 @@ def _begin(w, variance):  # type: ignore[no-untyped-def]
 
 @scalar
 def _advance(w, normals, tails, point, c, method):  # type: ignore[no-untyped-def]
-    """One step of the variance; the drift A v' - log E[exp(A v')] of the forward, and int v dt; and the tangents of all three."""
-    e, h, c1, c2, a, p, q, theta = c[0, 0], c[1, 0], c[2, 0], c[3, 0], c[4, 0], c[5, 0], c[6, 0], point[4]
+    """One step of the variance, of the forward's exponent and of the variance of log S (heston_steps.py), and their tangents."""
+    e, pulled, c1, c2, a, b = c[E, 0], point[4] * c[H, 0], c[C1, 0], c[C2, 0], c[A, 0], c[B, 0]
+    p, q, r, u, mixed = c[P, 0], c[Q, 0], c[R, 0], c[U, 0], c[W, 0]
     for i in range(BLOCK):
         v = w[VARIANCE + i]
-        mean = max(e * v + theta * h, 1e-100)
-        psi = (c1 * v + c2) / (mean * mean)
-        g, g_psi, level, l_psi, l_y = quadratic_exponential(psi, normals[i], tails[i], a * mean)
-        w[DRIFT + i] += a * mean * g - level
-        w[CLOCK + i] += p * v + q * mean * g
-        w[G + i], w[MEAN + i] = g, mean
+        mean, spread = max(e * v + pulled, 1e-100), c1 * v + c2
+        over = 1.0 / max(spread, 1e-300)
+        share, psi = c2 * over, spread / (mean * mean)
+        y = (a - b * share) * mean
+        g, g_psi, level, l_psi, l_y = quadratic_exponential(psi, normals[i], tails[i], y)
+        w[DRIFT + i] += y * g - level
+        w[CLOCK + i] += p * v + u + mixed * v * share + mean * (q * g + r * share * (1.0 - g))
+        w[G + i], w[MEAN + i], w[SHARE + i] = g, mean, share
         if method != PATHS:
-            w[G_PSI + i], w[L_PSI + i], w[L_Y + i], w[PSI + i] = g_psi, l_psi, l_y, psi
+            w[G_PSI + i], w[L_PSI + i], w[L_Y + i], w[PSI + i], w[OVER + i] = g_psi, l_psi, l_y, psi, over
     if method != PATHS:
-        by_rho, by_scale = c[4, 1], a + 0.5 * point[5] * c[4, 4]
-        for i in range(BLOCK):
-            moved = w[MEAN + i] * (w[G + i] - w[L_Y + i])
-            w[BY_DRIFT + 5 * BLOCK + i] += by_rho * moved
-            w[BY_DRIFT + 6 * BLOCK + i] += by_scale * moved
+        for j in range(5, 7):
+            _move(w, j, c)
     if method == TANGENTS:
         for j in range(5):
-            own, drift, clock = BY_VARIANCE + j * BLOCK, BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
-            e_j, c1_j, c2_j, p_j, q_j = c[0, 1 + j], c[2, 1 + j], c[3, 1 + j], c[5, 1 + j], c[6, 1 + j]
-            a_j, h_j = (c[4, 1 + j] if j > 0 else 0.0), theta * c[1, 1 + j] + (h if j == 2 else 0.0)
-            for i in range(BLOCK):
-                v, tangent, mean, g = w[VARIANCE + i], w[own + i], w[MEAN + i], w[G + i]
-                mean_j = e * tangent + e_j * v + h_j
-                psi_j = ((c1 * tangent + c1_j * v + c2_j) / mean - 2.0 * w[PSI + i] * mean_j) / mean
-                after = g * mean_j + mean * w[G_PSI + i] * psi_j
-                w[drift + i] += a_j * mean * g + a * after - w[L_PSI + i] * psi_j - w[L_Y + i] * (a_j * mean + a * mean_j)
-                w[clock + i] += p_j * v + p * tangent + q_j * mean * g + q * after
-                w[own + i] = after
+            _carry(w, j, c, point[4])
     for i in range(BLOCK):
         w[VARIANCE + i] = w[MEAN + i] * w[G + i]
 
 
 @scalar
+def _move(w, j, c):  # type: ignore[no-untyped-def]
+    """Derivatives in the correlation and the scale, which move no g and no share of the variance."""
+    drift, clock = BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
+    a, b, p, q, r, u, mixed = c[A, 1 + j], c[B, 1 + j], c[P, 1 + j], c[Q, 1 + j], c[R, 1 + j], c[U, 1 + j], c[W, 1 + j]
+    for i in range(BLOCK):
+        v, share, mean, g = w[VARIANCE + i], w[SHARE + i], w[MEAN + i], w[G + i]
+        w[drift + i] += (a - b * share) * mean * (g - w[L_Y + i])
+        w[clock + i] += p * v + u + mixed * v * share + mean * (q * g + r * share * (1.0 - g))
+
+
+@scalar
+def _carry(w, j, c, theta):  # type: ignore[no-untyped-def]
+    """Derivatives in one of variance, reversion, mean, vol, maturity, along the tangent of v."""
+    own, drift, clock = BY_VARIANCE + j * BLOCK, BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
+    e, c1, a, b, p, q, r, mixed = c[E, 0], c[C1, 0], c[A, 0], c[B, 0], c[P, 0], c[Q, 0], c[R, 0], c[W, 0]
+    e_j, c1_j, c2_j, a_j, b_j = c[E, 1 + j], c[C1, 1 + j], c[C2, 1 + j], c[A, 1 + j], c[B, 1 + j]
+    p_j, q_j, r_j, u_j, mixed_j = c[P, 1 + j], c[Q, 1 + j], c[R, 1 + j], c[U, 1 + j], c[W, 1 + j]
+    h_j = theta * c[H, 1 + j] + (c[H, 0] if j == 2 else 0.0)
+    for i in range(BLOCK):
+        v, tangent, mean, g, share = w[VARIANCE + i], w[own + i], w[MEAN + i], w[G + i], w[SHARE + i]
+        mean_j, spread_j = e * tangent + e_j * v + h_j, c1 * tangent + c1_j * v + c2_j
+        psi_j = (spread_j / mean - 2.0 * w[PSI + i] * mean_j) / mean
+        share_j = (c2_j - share * spread_j) * w[OVER + i]
+        after = g * mean_j + mean * w[G_PSI + i] * psi_j
+        by, by_j = a - b * share, a_j - b_j * share - b * share_j
+        w[drift + i] += by_j * mean * g + by * after - w[L_PSI + i] * psi_j - w[L_Y + i] * (by_j * mean + by * mean_j)
+        w[clock + i] += p_j * v + p * tangent + u_j + (mixed_j * v + mixed * tangent) * share + mixed * v * share_j
+        w[clock + i] += q * after + r * share * (mean_j - after) + mean * (q_j * g + (r_j * share + r * share_j) * (1.0 - g))
+        w[own + i] = after
+
+
+@scalar
 def _pay(w, point, sign, method):  # type: ignore[no-untyped-def]
     """Adds Black's formula given the variance, over the discounted strike, and its derivatives in variance .. maturity, correlation and scale."""
-    rho = point[6]
-    moneyness, left = log_ratio(point[0], point[1]) + (point[8] - point[9]) * point[7], (1.0 - rho) * (1.0 + rho)
+    moneyness = log_ratio(point[0], point[1]) + (point[8] - point[9]) * point[7]
     for i in range(BLOCK):
-        x, root = moneyness + w[DRIFT + i], math.sqrt(left * w[CLOCK + i] + 1e-60)
+        x, root = moneyness + w[DRIFT + i], math.sqrt(w[CLOCK + i] + 1e-60)
         d2 = x / root - 0.5 * root
         upper, _ = normal(sign * (d2 + root))
         lower, peak = normal(sign * d2)
@@ -237,18 +212,13 @@ def _pay(w, point, sign, method):  # type: ignore[no-untyped-def]
         w[CASH + i] += sign * lower
         w[SHARES + i] = asset
         w[G + i] = 0.5 * peak / root
-    if method == TANGENTS:
-        for j in range(5):
-            for i in range(BLOCK):
-                w[SUMS + j * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + j * BLOCK + i] + left * w[G + i] * w[BY_CLOCK + j * BLOCK + i]
-    if method != PATHS:
+    for j in range(7 if method == PATHS else 5 if method == SHIFTS else 0, 7):
         for i in range(BLOCK):
-            w[SUMS + 5 * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + 5 * BLOCK + i] - 2.0 * rho * w[G + i] * w[CLOCK + i]
-            w[SUMS + 6 * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + 6 * BLOCK + i] + left * w[G + i] * w[CLOCK + i]
+            w[SUMS + j * BLOCK + i] += w[SHARES + i] * w[BY_DRIFT + j * BLOCK + i] + w[G + i] * w[BY_CLOCK + j * BLOCK + i]
 
 
 @scalar
-def _finish(w, shifted, point, sign, paths, method, answer):  # type: ignore[no-untyped-def]
+def _finish(w, shifted, point, paths, method, answer):  # type: ignore[no-untyped-def]
     """Price and gradient from the sums."""
     scale = point[1] * math.exp(-point[8] * point[7]) / paths
     asset, cash = scale * w[ASSET : ASSET + BLOCK].sum(), scale * w[CASH : CASH + BLOCK].sum()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from pybackdoor.oracles.compiled import scalar
+from pybackdoor.oracles.heston_steps import BY_MEAN, C1, C2, A, B, E, H, P, Q, R, U, W
 from pybackdoor.oracles.scalar.block import BLOCK
 from pybackdoor.oracles.scalar.quadratic_exponential import quadratic_exponential
 from pybackdoor.oracles.scalar.vmath import log_ratio, normal
@@ -47,30 +48,30 @@ def begin(w, point, steps, first, second):  # type: ignore[no-untyped-def]
 @scalar
 def advance(w, step, normals, tails, point, c, dt):  # type: ignore[no-untyped-def]
     """One step: as `heston_mc` takes it, or shifted; c as there."""
-    e, c1, a, p, q = c[0, 0], c[2, 0], c[4, 0], c[5, 0], c[6, 0]
-    kappa, vol = point[3], point[5]
-    source, spread = point[4] * c[1, 0], c[3, 0]
-    lift = 0.5 * vol * vol / kappa
-    source_up, spread_up, kick = lift * c[1, 0], lift * 0.5 * vol * vol * c[1, 0] * c[1, 0] / kappa, point[6] * vol * dt
+    e, c1, a, b, p, q, r, mixed = c[E, 0], c[C1, 0], c[A, 0], c[B, 0], c[P, 0], c[Q, 0], c[R, 0], c[W, 0]
+    h, c2, u, up = c[H, 0], c[C2, BY_MEAN], c[U, BY_MEAN], 0.5 * point[5] * point[5] / point[3]
+    kick = point[6] * point[5] * dt
     for i in range(BLOCK):
         v = w[VARIANCE + i]
         w[AT_START + i] = v if w[START + i] == step else w[AT_START + i]
         on = 1.0 if w[START + i] <= step and step < w[STOP + i] else 0.0
-        mean = max(e * v + source + on * source_up, 1e-100)
-        psi = (c1 * v + spread + on * spread_up) / (mean * mean)
-        g, _, level, _, _ = quadratic_exponential(psi, normals[i], tails[i], a * mean)
-        w[DRIFT + i] += a * mean * g - level + on * kick
-        w[CLOCK + i] += p * v + q * mean * g
+        theta = point[4] + on * up
+        mean, spread = max(e * v + theta * h, 1e-100), c1 * v + theta * c2
+        share = theta * c2 / max(spread, 1e-300)
+        y = (a - b * share) * mean
+        g, _, level, _, _ = quadratic_exponential(spread / (mean * mean), normals[i], tails[i], y)
+        w[DRIFT + i] += y * g - level + on * kick
+        w[CLOCK + i] += p * v + theta * u + mixed * v * share + mean * (q * g + r * share * (1.0 - g))
         w[VARIANCE + i] = mean * g
 
 
 @scalar
 def pay(w, point, steps):  # type: ignore[no-untyped-def]
     """Adds the density of Black's formula, over the discounted strike, times the weight."""
-    rho, time = point[6], point[7]
-    moneyness, left = log_ratio(point[0], point[1]) + (point[8] - point[9]) * time, (1.0 - rho) * (1.0 + rho)
+    time = point[7]
+    moneyness = log_ratio(point[0], point[1]) + (point[8] - point[9]) * time
     for i in range(BLOCK):
-        root = math.sqrt(left * w[CLOCK + i] + 1e-60)
+        root = math.sqrt(w[CLOCK + i] + 1e-60)
         d2 = (moneyness + w[DRIFT + i]) / root - 0.5 * root
         _, peak = normal(d2)
         worth = 0.5 * w[WEIGHT + i] * peak / root

@@ -14,6 +14,7 @@ from pybackdoor.oracles import oracle
 from pybackdoor.oracles.compiled import kernel
 from pybackdoor.oracles.heston_mc import HestonCallMonteCarlo, HestonPutMonteCarlo
 from pybackdoor.oracles.scalar.quadratic_exponential import quadratic_exponential
+from pybackdoor.oracles.scalar.variance_integral import integral_shares
 
 ANDERSEN = {  # his three cases, spot and strike 100, ten, fifteen and five years cut to four
     "I": [100.0, 100.0, 0.04, 0.5, 0.04, 1.0, -0.9, 4.0, 0.0, 0.0],
@@ -83,7 +84,34 @@ def test_bias_falls_with_the_steps() -> None:
     assert bias[0] > 0.05
 
 
-@pytest.mark.parametrize(("steps", "half", "most"), [(16, 0.06, 5.0), (64, 0.01, 0.6)])
+def test_where_the_variance_hardly_moves_the_correlation_does_not_matter() -> None:
+    """Reversion x step .3 to 3: matching the mean of int v dt alone moved the price by (reversion x step x correlation)^2 / 12 of its variance."""
+    rows = torch.tensor([[100.0, 100.0, 0.4, reversion, 0.4, 0.05, 0.9, 5.0, 0.0, 0.0] for reversion in (1.0, 3.0, 10.0)], dtype=torch.float64)
+    truth, slopes = oracle("heston_put").values_and_gradients(rows)
+    values, gradients = HestonPutMonteCarlo(paths=2**14, steps=16).values_and_gradients(rows)
+    assert float((values - truth).abs().max()) < 0.08  # was 10.4, at reversion 10
+    assert float((gradients - slopes)[:, 6].abs().max()) < 0.2  # was 19.3
+
+
+@pytest.mark.parametrize("x", [1e-6, 0.05, 0.2999, 0.3001, 1.0, 7.0, 50.0])
+def test_the_integral_given_both_ends(x: float) -> None:
+    """Against quadrature of E[I], Cov(I, v') and Var I; derivatives against differences."""
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    s, w = 0.5 * (nodes + 1), 0.5 * weights  # of the step
+    own, pulled = np.exp(-x * s), -np.expm1(-x * s)  # E[v_s] by v and by mean
+    end, inner = np.exp(-x * (1 - s)), -np.expm1(-x * (1 - s)) / x  # what a shock at s makes of v' and of I
+    (mean, q1, q2, f1, f2), slopes = integral_shares(x)
+    assert mean == pytest.approx(w @ own, rel=1e-12)
+    for part, q, f in ((own, q1, f1), (pulled, q2, f2)):
+        cross, spread = w @ (part * end * inner), w @ (part * end * end)
+        assert q == pytest.approx(cross / spread, rel=1e-10)
+        assert f == pytest.approx(w @ (part * inner * inner) - cross**2 / spread, rel=1e-9, abs=1e-16)
+    up, down = integral_shares(x * (1 + 1e-4))[0], integral_shares(x * (1 - 1e-4))[0]
+    for number, slope in enumerate(slopes):
+        assert (up[number] - down[number]) / (2e-4 * x) == pytest.approx(slope, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize(("steps", "half", "most"), [(16, 0.03, 1.5), (64, 0.01, 0.3)])
 def test_over_the_domain(steps: int, half: float, most: float) -> None:
     points = design(HestonPutMonteCarlo.domain, 96, seed=5)
     truth, slopes = oracle("heston_put").values_and_gradients(points)
