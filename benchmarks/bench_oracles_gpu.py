@@ -57,6 +57,9 @@ def groups(device: torch.device, dry: bool) -> Iterator[Group]:
         yield group(Case("heston_put", HestonPut("fast"), some, gradient, 32 * (900 if gradient else 350), device))
     for gradient in (False, True):  # 40 operations a node and step, 130 with the adjoint
         yield group(Case("heston_put_adi", HestonADIPut(), 1 << 12, gradient, 5.7e5 * (130 if gradient else 40), device))
+    for name in ("cev_put_pde", "advection_diffusion_reaction"):  # 128 x 32 and 64 x 16 nodes and steps; 9 operations each, 27 with the adjoint
+        for gradient in (False, True):
+            yield group(Case(name, oracle(name), some, gradient, 5120 * (27 if gradient else 9), device))
     for level, bar in (("fast", 1e7), ("standard", None)):
         for gradient in (False, True):
             yield group(Case(f"american_put {level}", AmericanPut(level), some, gradient, 8e4, device, bar=None if gradient else bar))

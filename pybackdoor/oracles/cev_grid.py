@@ -29,11 +29,11 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
 
     nodal [2, nodes, LANES]: memory.
     """
-    blocks = frames.shape[1]
-    for block in range(blocks):
-        _lay_out(frames, block, workspace, nodal)
+    for block in range(frames.shape[1]):
+        frame = frames[:, block]
+        _lay_out(frame, workspace, nodal)
         solve(workspace, False)
-        spot = exp(load(frames, DISTANCE * blocks + block))
+        spot = exp(load(frame, DISTANCE))
         store(values, block, spot)
         for lane in range(LANES):
             value, slope = read_at(values[block, lane], lane, workspace.mesh, workspace.u, workspace.u_bar, nodal[0])
@@ -41,28 +41,60 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
             if bars.shape[1] > 0:
                 bars[DISTANCE, block, lane] = slope
         if bars.shape[1] > 0:
-            store(bars, DISTANCE * blocks + block, spot * load(bars, DISTANCE * blocks + block))
             solve_adjoint(workspace, False)
-            _collect(frames, block, workspace, nodal, bars)
+            _collect(frame, workspace, nodal, bars[:, block])
+            store(bars[:, block], DISTANCE, spot * load(bars[:, block], DISTANCE))
 
 
 @part
-def _log_node(frames, block, row, half):  # type: ignore[no-untyped-def]
+def _log_node(frame, row, half):  # type: ignore[no-untyped-def]
     """(log z of node `row` > 0, y, 1 + e y)."""
-    blocks = frames.shape[1]
-    away, part = load(frames, AWAY * blocks + block), abs(row - half) / half
+    away, part = load(frame, AWAY), abs(row - half) / half
     side, column = (-part, LEFT1) if row < half else (part, RIGHT1)
-    cubic = fma(part * part, load(frames, (column + 1) * blocks + block), load(frames, column * blocks + block))
-    y = fma(side, cubic, load(frames, MIDDLE * blocks + block))
+    cubic = fma(part * part, load(frame, column + 1), load(frame, column))
+    y = fma(side, cubic, load(frame, MIDDLE))
     x = away * y
     power = 1.0 + x
     return (log(power) + (x - (power - 1.0)) / power) / away, y, power  # log1p(x) / e
 
 
 @part
+def node(frame, row, half):  # type: ignore[no-untyped-def]
+    """(z, a, log z) of a node, the last two 0 at the first, where nothing reads them."""
+    if row == 0:
+        z = load(frame, FIRST)
+        return z, 0.0 * z, 0.0 * z
+    logarithm = _log_node(frame, row, half)[0]
+    return exp(logarithm), 0.5 * load(frame, VARIANCE) * exp(2.0 * (1.0 - load(frame, AWAY)) * logarithm), logarithm
+
+
+@part
+def payoff(z):  # type: ignore[no-untyped-def]
+    """What is paid at z, and, as z is a martingale, the value at the ends at all times."""
+    return larger(1.0 - z, 0.0)
+
+
+@part
+def push_node(frame, bars, row, half, known, x_bar, a_bar, paid_bar):  # type: ignore[no-untyped-def]
+    """A node backwards, into bars: from the derivatives in its place, its a and what is paid there; known: what `node` gave."""
+    z, a, logarithm = known
+    z_bar = x_bar - where_above(1.0 - z, _AT_STRIKE, paid_bar, 0.0)
+    if row == 0:
+        _add(bars, FIRST, z_bar)
+    else:
+        away = load(frame, AWAY)
+        _, y, power = _log_node(frame, row, half)
+        log_bar = fma(2.0 * (1.0 - away), a * a_bar, z * z_bar)
+        slope = _slope_in_away(y, away * y, power, logarithm, away)
+        _add(bars, VARIANCE, a * a_bar / load(frame, VARIANCE))
+        _add(bars, AWAY, fma(slope, log_bar, 0.0 - 2.0 * logarithm * a * a_bar))
+        _add_node(bars, row, half, log_bar / power)
+
+
+@part
 def _slope_in_away(y, x, power, logarithm, away):  # type: ignore[no-untyped-def]
     """The derivative of log z = log(1 + e y) / e in e, y held."""
-    total = broadcast(1.0 / 9.0 - 1.0)
+    total = 0.0 * x + (1.0 / 9.0 - 1.0)
     for degree in range(8, 1, -1):
         total = fma(0.0 - x, total, 1.0 / degree - 1.0)
     near = where_above(x, 0.0, x, 0.0 - x)
@@ -70,61 +102,45 @@ def _slope_in_away(y, x, power, logarithm, away):  # type: ignore[no-untyped-def
 
 
 @part
-def _lay_out(frames, block, workspace, nodal):  # type: ignore[no-untyped-def]
-    """Fills the workspace: mesh, coefficients, payoff, and at the ends the payoff, which a martingale keeps there; nodal[1] with log z."""
-    blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    half, elasticity = nodes // 2, 1.0 - load(frames, AWAY * blocks + block)
+def _lay_out(frame, workspace, nodal):  # type: ignore[no-untyped-def]
+    """Fills the workspace: mesh, coefficients, payoff, values at the ends; nodal[1] with log z."""
+    nodes = workspace.mesh.shape[0]
     for row in range(nodes):
-        if row == 0:
-            z = load(frames, FIRST * blocks + block)
-            store(workspace.a, row, broadcast(0.0))
-        else:
-            logarithm = _log_node(frames, block, row, half)[0]
-            z = exp(logarithm)
-            store(nodal, nodes + row, logarithm)
-            store(workspace.a, row, 0.5 * load(frames, VARIANCE * blocks + block) * exp(2.0 * elasticity * logarithm))
+        z, a, logarithm = node(frame, row, nodes // 2)
         store(workspace.mesh, row, z)
-        store(workspace.u, row, larger(1.0 - z, 0.0))
+        store(workspace.a, row, a)
+        store(nodal, nodes + row, logarithm)
+        store(workspace.u, row, payoff(z))
     for level in range(workspace.left.shape[0]):
         store(workspace.left, level, load(workspace.u, 0))
         store(workspace.right, level, load(workspace.u, nodes - 1))
 
 
 @part
-def _collect(frames, block, workspace, nodal, bars):  # type: ignore[no-untyped-def]
+def _collect(frame, workspace, nodal, bars):  # type: ignore[no-untyped-def]
     """The derivatives in the frame from those in the mesh, the coefficients, the payoff and the values at the ends."""
-    blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    half, away = nodes // 2, load(frames, AWAY * blocks + block)
+    nodes = workspace.mesh.shape[0]
     left_bar, right_bar = broadcast(0.0), broadcast(0.0)
     for level in range(workspace.left.shape[0]):
         left_bar, right_bar = left_bar + load(workspace.left_bar, level), right_bar + load(workspace.right_bar, level)
     for column in range(DISTANCE):
-        store(bars, column * blocks + block, broadcast(0.0))
+        store(bars, column, broadcast(0.0))
     for row in range(nodes):
-        z = load(workspace.mesh, row)
         inner = 1.0 if 0 < row < nodes - 1 else 0.0
         paid_bar = left_bar if row == 0 else (right_bar if row == nodes - 1 else load(workspace.u_bar, row))
-        z_bar = load(workspace.bars, row) + load(nodal, row) - where_above(1.0 - z, _AT_STRIKE, paid_bar, 0.0)
-        if row == 0:
-            _add(bars, FIRST * blocks + block, z_bar)
-        else:
-            _, y, power = _log_node(frames, block, row, half)
-            a, a_bar, logarithm = load(workspace.a, row), inner * load(workspace.bars, 2 * nodes + row), load(nodal, nodes + row)
-            log_bar = fma(2.0 * (1.0 - away), a * a_bar, z * z_bar)
-            slope = _slope_in_away(y, away * y, power, logarithm, away)
-            _add(bars, VARIANCE * blocks + block, a * a_bar / load(frames, VARIANCE * blocks + block))
-            _add(bars, AWAY * blocks + block, fma(slope, log_bar, 0.0 - 2.0 * logarithm * a * a_bar))
-            _add_node(bars, block, row, half, log_bar / power)
+        known = load(workspace.mesh, row), load(workspace.a, row), load(nodal, nodes + row)
+        x_bar, a_bar = load(workspace.bars, row) + load(nodal, row), inner * load(workspace.bars, 2 * nodes + row)
+        push_node(frame, bars, row, nodes // 2, known, x_bar, a_bar, paid_bar)
 
 
 @part
-def _add_node(bars, block, row, half, y_bar):  # type: ignore[no-untyped-def]
+def _add_node(bars, row, half, y_bar):  # type: ignore[no-untyped-def]
     """Adds what node `row` gives to the derivatives in the numbers that it is made of."""
-    blocks, part = bars.shape[1], abs(row - half) / half
+    part = abs(row - half) / half
     side, column = (-part, LEFT1) if row < half else (part, RIGHT1)
-    _add(bars, MIDDLE * blocks + block, y_bar)
-    _add(bars, column * blocks + block, side * y_bar)
-    _add(bars, (column + 1) * blocks + block, side * part * part * y_bar)
+    _add(bars, MIDDLE, y_bar)
+    _add(bars, column, side * y_bar)
+    _add(bars, column + 1, side * part * part * y_bar)
 
 
 @part

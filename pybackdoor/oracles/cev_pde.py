@@ -6,6 +6,7 @@ The model and known prices are those of cev.py; how it is solved is in cev_grid.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from pybackdoor.oracles.families import ONE_DIMENSION
 from pybackdoor.oracles.gridded import Gridded, Posed, solved
 from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.lanes import aligned
+from pybackdoor.oracles.on_device import OnDevice, solve_elsewhere
 from pybackdoor.oracles.parabolic import workspace
 
 LEVELS = {"fast": (64, 16), "standard": (128, 32), "high": (256, 64)}  # cells, time steps
@@ -27,14 +29,14 @@ _ACCURACY = {
     "standard": "median 7e-6, 99 % 5e-5, largest 2e-4; in the corners 3e-4",
     "high": "median 4e-7, 99 % 3e-6, largest 2e-5",
 }
-_NO_SPREAD = 1e-12  # a variance, over the strike's square, up to this leaves the payoff of the forward
+NO_SPREAD = 1e-12  # a variance, over the strike's square, up to this leaves the payoff of the forward
 _REACH = 5.5  # deviations beyond the forward
 _SHORT_SIDE, _LONG_SIDE = 0.8, 0.25  # the cells at the strike, of an even mesh's, on the shorter and on the longer side
 _STRIKE_REACH = 0.75  # of the way from the forward to an end, beyond which the strike is not followed
 _BOTTOM = -60.0  # log z that is no longer told from 0
 
 
-class CEVPDE(Gridded, BatchedOracle):
+class CEVPDE(OnDevice, Gridded, BatchedOracle):
     """Price in currency units with all seven derivatives, those of the discrete price, by its adjoint.
 
     The drift is taken out exactly: the forward is a martingale of the same elasticity, its clock the variance spent. Crank-Nicolson with a smoothing
@@ -60,6 +62,11 @@ class CEVPDE(Gridded, BatchedOracle):
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return self._run_blocks(partial(_price, self.grid, self.sign), points, gradient)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import barrier, cev_pde
+
+        return cev_pde.solve(self, x, gradient) if self.grid.space < barrier.MOST_NODES else solve_elsewhere(self, x, gradient)
+
 
 class CEVPutPDE(CEVPDE):
     """The put; see `CEVPDE`."""
@@ -81,16 +88,21 @@ class CEVCallPDE(CEVPDE):
 
 def _price(grid: Grid, sign: float, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Values [n] and gradients [n, 7]."""
-    values, gradients = _payoff_of_forward(sign, torch.from_numpy(points))
-    _, strike, volatility, elasticity, maturity, _, _ = points.T
-    spread = volatility**2 * maturity * (REFERENCE / strike) ** (2.0 * (1.0 - elasticity))
-    rows = torch.from_numpy(np.flatnonzero(spread > _NO_SPREAD))
+    values, gradients = payoff_of_forward(sign, torch.from_numpy(points))
+    rows = torch.from_numpy(np.flatnonzero(spread(points) > NO_SPREAD))
     if len(rows):
-        values[rows], gradients[rows] = solved(grid, points[rows.numpy()], gradient, partial(_posed, sign), partial(_solve, gradient))
+        values[rows], gradients[rows] = solved(grid, points[rows.numpy()], gradient, partial(posed, sign), partial(_solve, gradient))
     return values, gradients
 
 
-def _payoff_of_forward(sign: float, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def spread(points: Any) -> Any:
+    """The variance over the strike's square [n], of points [n, 7]: an array or a tensor."""
+    _, strike, volatility, elasticity, maturity, _, _ = points.T
+    return volatility**2 * maturity * (REFERENCE / strike) ** (2.0 * (1.0 - elasticity))
+
+
+def payoff_of_forward(sign: float, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Values [n] and gradients [n, 7] where nothing is spread."""
     spot, strike, _, _, maturity, rate, dividend = points.unbind(dim=1)
     held, paid, zero = spot * exp(-dividend * maturity), strike * exp(-rate * maturity), torch.zeros_like(spot)
     gain = sign * (held - paid)
@@ -102,7 +114,7 @@ def _solve(gradient: bool, frames: np.ndarray, space: int, time: int, values: np
     solve_grid(frames, workspace(space + 1, time, adjoint=gradient), aligned(2, space + 1), values, bars)
 
 
-def _posed(sign: float, columns: list[torch.Tensor]) -> Posed:
+def posed(sign: float, columns: list[torch.Tensor]) -> Posed:
     """The put's numbers of cev_grid.COLUMNS; the call is that and the forward."""
     spot, strike, volatility, elasticity, maturity, rate, dividend = columns
     away, growth = 1.0 - elasticity, (rate - dividend) * maturity

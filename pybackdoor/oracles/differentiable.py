@@ -34,9 +34,9 @@ class _LogRatio(torch.autograd.Function):
         return bars[0] / above, -bars[0] / below
 
 
-def _series(x: np.ndarray) -> np.ndarray:
+def _series(x: Any) -> Any:
     """The derivative of (e^x - 1) / x by its series: sum of x^k / (k! (k + 2))."""
-    total = np.zeros_like(x)
+    total = 0.0 * x
     for degree in range(9, -1, -1):
         total = total * x + 1.0 / (math.factorial(degree) * (degree + 2))
     return total
@@ -45,13 +45,14 @@ def _series(x: np.ndarray) -> np.ndarray:
 class _MeanGrowth(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-        at = np.ascontiguousarray(x.detach().numpy())
-        safe = np.where(at == 0.0, 1.0, at)
-        growth = np.where(at == 0.0, 1.0, np.expm1(safe) / safe)
-        near = np.abs(at) < 0.1  # (e^x - growth) / x cancels there
-        slope = np.where(near, _series(at), (np.exp(safe) - growth) / safe)
-        ctx.save_for_backward(torch.from_numpy(slope))
-        return torch.from_numpy(growth)
+        library: Any = torch if x.is_cuda else np
+        at = x.detach() if x.is_cuda else np.ascontiguousarray(x.detach().numpy())
+        safe = library.where(at == 0.0, 1.0, at)
+        growth = library.where(at == 0.0, 1.0, library.expm1(safe) / safe)
+        near = library.abs(at) < 0.1  # (e^x - growth) / x cancels there
+        slope = library.where(near, _series(at), (library.exp(safe) - growth) / safe)
+        ctx.save_for_backward(torch.as_tensor(slope))
+        return torch.as_tensor(growth)
 
     @staticmethod
     def backward(ctx: Any, *bars: torch.Tensor) -> torch.Tensor:

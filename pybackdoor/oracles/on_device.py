@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 
@@ -40,3 +41,9 @@ class OnDevice(Oracle):
 
         All lie on the points' device and are NaN where the status is not OK; kernels are launched, and nothing waits for them.
         """
+
+
+def solve_elsewhere(oracle: Any, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+    """What the CPU answers where a grid is too large for the kernel of a `Gridded` oracle; the log says so once."""
+    say_once(f"oracle {oracle.name} computes on the CPU for points on {x.device}: its kernel has no room for a grid of {oracle.grid.space} cells")
+    return tuple(part.to(x.device) for part in oracle._solve(x.cpu().numpy(), gradient))

@@ -22,6 +22,7 @@ from pybackdoor.oracles.differentiable import exp, log_ratio, mean_growth
 from pybackdoor.oracles.families import BEYOND
 from pybackdoor.oracles.gridded import Gridded, Posed, solved
 from pybackdoor.oracles.lanes import aligned
+from pybackdoor.oracles.on_device import OnDevice, solve_elsewhere
 from pybackdoor.oracles.parabolic import workspace
 from pybackdoor.oracles.pulse_grid import solve_grid
 
@@ -42,7 +43,7 @@ _ACCURACY = {
 _REACH = 6.0  # widths on either side
 
 
-class Pulse(Gridded, BatchedOracle):
+class Pulse(OnDevice, Gridded, BatchedOracle):
     """The concentration with its derivatives in all eight features, those of the discrete solution, by its adjoint.
 
     Crank-Nicolson with a smoothing start and three-point differences about the pulse's centre, on nodes that resolve its first width and its last.
@@ -69,12 +70,18 @@ class Pulse(Gridded, BatchedOracle):
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         def concentration(points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
-            return solved(self.grid, points, gradient, _posed, partial(_solve, gradient))
+            return solved(self.grid, points, gradient, posed, partial(_solve, gradient))
 
         return self._run_blocks(concentration, points, gradient)
 
+    def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
+        from pybackdoor.oracles.cuda import barrier, pulse
 
-def _posed(columns: list[torch.Tensor]) -> Posed:
+        return pulse.solve(self, x, gradient) if self.grid.space < barrier.MOST_NODES else solve_elsewhere(self, x, gradient)
+
+
+def posed(columns: list[torch.Tensor]) -> Posed:
+    """The numbers of pulse_grid.COLUMNS."""
     velocity, strain, diffusivity, reaction, centre, width, position, time = columns
     spread, turn = diffusivity * time / (width * width), strain * time
     middle = centre * exp(turn) + velocity * time * mean_growth(turn)

@@ -25,9 +25,10 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
 
     nodal [nodes, LANES]: memory.
     """
-    blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    for block in range(blocks):
-        _lay_out(frames, block, workspace)
+    nodes = workspace.mesh.shape[0]
+    for block in range(frames.shape[1]):
+        frame = frames[:, block]
+        _lay_out(frame, workspace)
         solve(workspace, False)
         for lane in range(LANES):
             place = frames[PLACE, block, lane]
@@ -41,40 +42,47 @@ def solve_grid(frames, workspace, nodal, values, bars):  # type: ignore[no-untyp
                     nodal[row, lane] *= inside
         if bars.shape[1] > 0:
             solve_adjoint(workspace, False)
-            _collect(frames, block, workspace, nodal, bars)
+            _collect(frame, workspace, nodal, bars[:, block])
 
 
 @part
-def _lay_out(frames, block, workspace):  # type: ignore[no-untyped-def]
+def node(frame, row, half):  # type: ignore[no-untyped-def]
+    """(z, c, first value) of a node; its a is the spread."""
+    p, reach = (row - half) / half, load(frame, REACH)
+    z = 0.5 * (exp(p * reach) - exp(-p * reach))
+    return z, 0.0 - load(frame, STRAIN) * z, exp(-0.5 * z * z)
+
+
+@part
+def push_node(frame, bars, row, half, z, x_bar, a_bar, c_bar, first_bar):  # type: ignore[no-untyped-def]
+    """A node backwards, into bars: from the derivatives in its place, a, c and first value."""
+    p, strain, reach = (row - half) / half, load(frame, STRAIN), load(frame, REACH)
+    z_bar = x_bar - strain * c_bar - z * exp(-0.5 * z * z) * first_bar
+    store(bars, SPREAD, load(bars, SPREAD) + a_bar)
+    store(bars, STRAIN, load(bars, STRAIN) - z * c_bar)
+    store(bars, REACH, fma(0.5 * p * (exp(p * reach) + exp(-p * reach)), z_bar, load(bars, REACH)))
+
+
+@part
+def _lay_out(frame, workspace):  # type: ignore[no-untyped-def]
     """Fills the workspace; the boundary values and the mesh's motion stay 0."""
-    blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    spread, strain, reach = load(frames, SPREAD * blocks + block), load(frames, STRAIN * blocks + block), load(frames, REACH * blocks + block)
-    half = nodes // 2
+    nodes = workspace.mesh.shape[0]
     for row in range(nodes):
-        p = (row - half) / half
-        z = 0.5 * (exp(p * reach) - exp(-p * reach))
+        z, c, first = node(frame, row, nodes // 2)
         store(workspace.mesh, row, z)
-        store(workspace.a, row, spread)
-        store(workspace.c, row, 0.0 - strain * z)
-        store(workspace.u, row, exp(-0.5 * z * z) if 0 < row < nodes - 1 else broadcast(0.0))
+        store(workspace.a, row, load(frame, SPREAD))
+        store(workspace.c, row, c)
+        store(workspace.u, row, first if 0 < row < nodes - 1 else broadcast(0.0))
 
 
 @part
-def _collect(frames, block, workspace, nodal, bars):  # type: ignore[no-untyped-def]
+def _collect(frame, workspace, nodal, bars):  # type: ignore[no-untyped-def]
     """The derivatives in the frame from those in the mesh, the coefficients and the first values."""
-    blocks, nodes = frames.shape[1], workspace.mesh.shape[0]
-    strain, reach = load(frames, STRAIN * blocks + block), load(frames, REACH * blocks + block)
-    half = nodes // 2
-    spread_bar, strain_bar, reach_bar = broadcast(0.0), broadcast(0.0), broadcast(0.0)
+    nodes = workspace.mesh.shape[0]
+    for column in range(PLACE):
+        store(bars, column, broadcast(0.0))
     for row in range(nodes):
-        p, z = (row - half) / half, load(workspace.mesh, row)
-        z_bar = load(workspace.bars, row) + load(nodal, row)
-        if 0 < row < nodes - 1:
-            c_bar = load(workspace.bars, 3 * nodes + row)
-            spread_bar = spread_bar + load(workspace.bars, 2 * nodes + row)
-            strain_bar = strain_bar - z * c_bar
-            z_bar = z_bar - strain * c_bar - z * exp(-0.5 * z * z) * load(workspace.u_bar, row)
-        reach_bar = fma(0.5 * p * (exp(p * reach) + exp(-p * reach)), z_bar, reach_bar)
-    store(bars, SPREAD * blocks + block, spread_bar)
-    store(bars, STRAIN * blocks + block, strain_bar)
-    store(bars, REACH * blocks + block, reach_bar)
+        inner = 1.0 if 0 < row < nodes - 1 else 0.0
+        a_bar, c_bar = inner * load(workspace.bars, 2 * nodes + row), inner * load(workspace.bars, 3 * nodes + row)
+        x_bar, first_bar = load(workspace.bars, row) + load(nodal, row), inner * load(workspace.u_bar, row)
+        push_node(frame, bars, row, nodes // 2, load(workspace.mesh, row), x_bar, a_bar, c_bar, first_bar)

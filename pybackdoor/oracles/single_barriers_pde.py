@@ -20,8 +20,7 @@ from pybackdoor.oracles.families import ONE_DIMENSION
 from pybackdoor.oracles.gridded import Gridded, Posed, solved
 from pybackdoor.oracles.grids import Grid
 from pybackdoor.oracles.lanes import aligned
-from pybackdoor.oracles.on_device import OnDevice
-from pybackdoor.oracles.oracle import say_once
+from pybackdoor.oracles.on_device import OnDevice, solve_elsewhere
 from pybackdoor.oracles.parabolic import level_times, workspace
 from pybackdoor.oracles.single_barriers import KINDS, SingleBarrier
 
@@ -124,13 +123,8 @@ class SingleBarrierPDE(OnDevice, Gridded, BatchedOracle):
     def _solve_on_device(self, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, ...]:
         from pybackdoor.oracles.cuda import barrier, single_barriers_pde
 
-        nodes = self.grid_for(AWAY).space + 1
-        if nodes <= barrier.MOST_NODES:
-            return single_barriers_pde.solve(self, x, gradient)
-        say_once(
-            f"oracle {self.name} computes on the CPU for points on {x.device}: {nodes} nodes are more than the {barrier.MOST_NODES} of its kernel"
-        )
-        return tuple(part.to(x.device) for part in self._solve(x.cpu().numpy(), gradient))
+        fits = self.grid_for(AWAY).space < barrier.MOST_NODES
+        return single_barriers_pde.solve(self, x, gradient) if fits else solve_elsewhere(self, x, gradient)
 
 
 def clock(steps: int, way: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from device_parity import PLACE, assert_parity, inside, needs_device, needs_numba_cuda, on_device
+from simulator import quick_simulator  # noqa: F401
 
 from pybackdoor.oracles.barrier_frame import AWAY, RESTING, TOWARDS_BARRIER, motion
 from pybackdoor.oracles.down_and_out_put_pde import DownAndOutPutPDE
 from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.single_barriers_pde import SingleBarrierPDE
 
-pytestmark = needs_numba_cuda
+pytestmark = [needs_numba_cuda, pytest.mark.usefixtures("quick_simulator")]
 SMALL = SingleBarrierPDE("down_in_put", space=36, time=8, extrapolate=False)
 # one with nodes that rest, one with nodes that move towards the barrier, touched, without spread, and one with nodes that move away from it
 POINTS = torch.tensor(

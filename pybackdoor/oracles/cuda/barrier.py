@@ -30,15 +30,21 @@ def solve(
 
     frames [NUMBERS, N]: see barrier_formulas.py; times [solves + 1], pace [solves]: see barrier_grid.solve_grid.
     """
-    count, solves, rows = frames.shape[1], len(pace), rows_of(nodes)
+    count = frames.shape[1]
     values, bars = frames.new_zeros(count), frames.new_zeros(NUMBERS, count if gradient else 0)
-    kept = levels_kept(solves, moving) if gradient else 0
-    size = kept * rows * WARP
-    multiprocessors = torch.cuda.get_device_properties(frames.device).multi_processor_count if frames.is_cuda else 1
-    warps = min(count, max(min(multiprocessors * _ON_A_MULTIPROCESSOR, _HISTORY // size), 1)) if gradient else count
-    history = frames.new_empty(warps if gradient else 1, kept, rows, WARP)
+    warps, history = histories(frames, levels_kept(len(pace), moving) if gradient else 0, rows_of(nodes))
     solver(nodes, moving, gradient)(warps, frames, side, times, pace, chosen, values, bars, history)
     return values, bars
+
+
+def histories(frames: torch.Tensor, levels: int, rows: int) -> tuple[int, torch.Tensor]:
+    """How many warps to launch for the problems frames [numbers, N], and their memory [warps, levels kept, rows, WARP]; levels 0: values alone."""
+    count = frames.shape[1]
+    if levels == 0:
+        return count, frames.new_empty(1, 0, rows, WARP)
+    multiprocessors = torch.cuda.get_device_properties(frames.device).multi_processor_count if frames.is_cuda else 1
+    warps = min(count, max(min(multiprocessors * _ON_A_MULTIPROCESSOR, _HISTORY // (levels * rows * WARP)), 1))
+    return warps, frames.new_empty(warps, levels, rows, WARP)
 
 
 def rows_of(nodes: int) -> int:

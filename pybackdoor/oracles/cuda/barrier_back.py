@@ -45,7 +45,7 @@ class Bars(NamedTuple):
 
 
 @within_warp
-def _start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-def]
+def start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-def]
     """u_bar at t = 1 into the lane's u, and zeros or what the reading gives into the tables; returns u_bar at the first and the last node."""
     rows, number = board.mesh.shape[0], lane.number
     for row in range(number, problem.nodes, WARP):
@@ -64,14 +64,13 @@ def _start_back(problem, board, lane, bars, begin):  # type: ignore[no-untyped-d
     meet()
     for row in range(rows):
         lane.u[row] = board.line[row, number + 1] if number * rows + row + 1 < problem.nodes - 1 else 0.0
-        lane.lo_bar[row], lane.up_bar[row] = 0.0, 0.0
     i, j = seat(0, rows)
     m, n = seat(problem.nodes - 1, rows)
     return board.line[i, j], board.line[m, n]
 
 
 @within_warp
-def _find_again(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
+def find_again(problem, board, lane, history, index, first, last):  # type: ignore[no-untyped-def]
     """The y of a solve, going backwards, for `_found`: where nodes rest, two solves at a time, the earlier one's waiting in the board's line."""
     rows, number, place = board.mesh.shape[0], lane.number, index // stride(problem.moving)
     share, weight = shares(index)  # the share is 1 over the weight
@@ -96,12 +95,12 @@ def _find_again(problem, board, lane, history, index, first, last):  # type: ign
 
 @within_warp
 def _found(problem, board, lane, row):  # type: ignore[no-untyped-def]
-    """What `_find_again` left of a row: where nodes move, in the board's line, as registers are short."""
+    """What `find_again` left of a row: where nodes move, in the board's line, as registers are short."""
     return board.line[row, lane.number + 1] if problem.moving else lane.again[row]
 
 
 @within_warp
-def _pull_back(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
+def pull_back(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
     """One solve backwards: u_bar, kept as the lane's u, from after it to before it; its y is `_found`.
 
     Leaves in y what goes to the right side, and adds to lo_bar and up_bar (where the matrix varies: sets them). Where nodes rest, those lie in the
@@ -162,12 +161,12 @@ def _collect(problem, board, lane, bars, index):  # type: ignore[no-untyped-def]
         if not moving:
             bars.shift[row, number + 1] = 2.0 * twice_bar
             bars.c[row, number + 1] = speed_bar
-    _hand_over(board, bars, number, moving, r, to_before, from_before, x_bar, s_bar)
+    hand_over(board, bars, number, moving, r, to_before, from_before, x_bar, s_bar)
     return a_bar, c_bar, r_bar, speed_of_bar
 
 
 @within_warp
-def _hand_over(board, bars, number, moving, r, to_before, to_after, x_bar, s_bar):  # type: ignore[no-untyped-def]
+def hand_over(board, bars, number, moving, r, to_before, to_after, x_bar, s_bar):  # type: ignore[no-untyped-def]
     """What a lane's cells give to the nodes beside it goes there, what is given to its last node as well."""
     last = board.mesh.shape[0] - 1
     board.wire[0, 0, MARGIN + number], board.wire[0, 1, MARGIN + number] = to_before, to_after
@@ -215,7 +214,7 @@ def _push_levels(problem, board, lane, bars, first, final):  # type: ignore[no-u
 def march_back(problem, board, lane, history, bars, begin, ends):  # type: ignore[no-untyped-def]
     """From the window read at the spot back to the numbers of the frame: leaves the lanes' parts in the sums. ends: what `march` gave."""
     solves, number, rows = problem.times.shape[0] - 1, lane.number, board.mesh.shape[0]
-    final = _start_back(problem, board, lane, bars, begin)
+    final = start_back(problem, board, lane, bars, begin)
     x0_bar, s0_bar, x1_bar, s1_bar = 0.0, 0.0, 0.0, 0.0
     a_bar, c_bar, pace_bar = 0.0, 0.0, 0.0
     first, last = ends
@@ -227,8 +226,8 @@ def march_back(problem, board, lane, history, bars, begin, ends):  # type: ignor
             if problem.moving:
                 first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
                 factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
-            _find_again(problem, board, lane, history, index, first, last)
-            _pull_back(problem, board, lane, bars, index)
+            find_again(problem, board, lane, history, index, first, last)
+            pull_back(problem, board, lane, bars, index)
             if number == 0:
                 bars.ends[0, index - begin] = first * lane.y[0]
             if number == (problem.nodes - 3) // rows:

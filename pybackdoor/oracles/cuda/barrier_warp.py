@@ -203,8 +203,15 @@ def equations(problem, board, lane, index, lower, diagonal, upper):  # type: ign
 @within_warp
 def read(problem, board, lane, distance):  # type: ignore[no-untyped-def]
     """(value, slope) at the spot, and the first node of the window read there, whose derivatives are left in the window."""
-    rows = board.mesh.shape[0]
     point, by_distance = asked_place(problem.frame, distance, problem.moving)
+    value, slope, begin = read_window(problem, board, lane, point)
+    return value, slope * by_distance, begin
+
+
+@within_warp
+def read_window(problem, board, lane, point):  # type: ignore[no-untyped-def]
+    """(value, slope) at a place of the mesh, known to lane 0, and the first node of the window."""
+    rows = board.mesh.shape[0]
     low, high = 0, problem.nodes - 1
     while high - low > 1:
         middle = (low + high) // 2
@@ -223,7 +230,7 @@ def read(problem, board, lane, distance):  # type: ignore[no-untyped-def]
     if lane == 0:
         value, slope = read_at(point, 0, board.window[0], board.window[1], board.window[2], board.window[3])
     meet()
-    return value, slope * by_distance, begin
+    return value, slope, begin
 
 
 @within_warp

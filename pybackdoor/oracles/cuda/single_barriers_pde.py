@@ -8,24 +8,16 @@ import torch
 
 from pybackdoor.oracles.barrier_frame import AWAY, RESTING, TOWARDS_BARRIER, motion
 from pybackdoor.oracles.cuda import barrier
+from pybackdoor.oracles.cuda.posed import in_parts
 from pybackdoor.oracles.european_vanilla import EuropeanCall, EuropeanPut
 from pybackdoor.oracles.gridded import carried
 from pybackdoor.oracles.grids import extrapolated
 from pybackdoor.oracles.single_barriers_pde import NO_SPREAD, OF_PLAIN, SingleBarrierPDE, clock
-from pybackdoor.records.evaluation import EvaluationStatus
-
-_AT_ONCE = 2**18  # points whose frames, 300 MB with what their derivatives need, are there at the same time
 
 
 def solve(oracle: SingleBarrierPDE, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Values [N], gradients [N, 8] ([0, 8] without) and status [N] at acceptable points, NaN where something is not finite."""
-    parts = [_price(oracle, points, gradient) for points in x.split(_AT_ONCE)]
-    values, gradients = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-    good = values.isfinite() & gradients.isfinite().all(dim=1) if gradient else values.isfinite()
-    values.masked_fill_(~good, torch.nan)
-    if gradient:
-        gradients.masked_fill_(~good[:, None], torch.nan)
-    return values, gradients, torch.where(good, EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).to(torch.int64)
+    return in_parts(lambda points: _price(oracle, points, gradient), x, gradient)
 
 
 def _price(oracle: SingleBarrierPDE, x: torch.Tensor, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
