@@ -13,26 +13,27 @@ from typing import Any
 
 import numba
 
+from pybackdoor.oracles.dispatchers import Formula, Kernel
 from pybackdoor.oracles.sources import sources_hash
 
 _log = logging.getLogger(__name__)
 
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+_OPTIONS: dict[str, Any] = {"nopython": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def scalar(function: Callable[..., Any]) -> Any:
     """A formula on numbers, compiled into the kernels that call it; a numba.cuda kernel may call it too."""
-    return numba.njit(**_OPTIONS)(function)
+    return Formula(function, _OPTIONS)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A `scalar` that is always inlined: a loop over problems whose body is branch-free and calls nothing else is vectorized."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return Formula(function, {"forceinline": True, **_OPTIONS})
 
 
 def part(function: Callable[..., Any]) -> Any:
     """A piece of a kernel, put into the kernel before it is typed: compiled once, where a `scalar` is compiled by itself as well."""
-    return numba.njit(inline="always", **_OPTIONS)(function)
+    return Formula(function, {"inline": "always", **_OPTIONS})
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -41,12 +42,14 @@ def kernel(function: Callable[..., Any]) -> Any:
     Numba renews a cached kernel when its own file changes, but not when a function that it calls from another file does. Its cache therefore lies in
     a folder named after the hash of all sources of `pybackdoor.oracles`.
     """
-    folder = cache_folder()
+    made, folder = Kernel(function, targetoptions={"nogil": True, "no_cfunc_wrapper": True, **_OPTIONS}), cache_folder()
     saved = {name: getattr(numba.config, name) for name in ("CACHE_DIR", "CACHE_LOCATOR_CLASSES") if hasattr(numba.config, name)}
     try:
-        for name in saved:  # read by numba while it decorates; there is no argument for them
-            setattr(numba.config, name, str(folder or "") if name == "CACHE_DIR" else "")
-        return numba.njit(nogil=True, cache=folder is not None, **_OPTIONS)(function)
+        for name in saved if folder else ():  # read by numba as it chooses the place; there is no argument for them
+            setattr(numba.config, name, str(folder) if name == "CACHE_DIR" else "")
+        if folder:
+            made.enable_caching()
+        return made
     finally:
         for name, value in saved.items():
             setattr(numba.config, name, value)

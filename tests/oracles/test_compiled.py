@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 import pybackdoor
 from pybackdoor import settings
+from pybackdoor.oracles import dispatchers
 from pybackdoor.oracles.chunks import in_chunks
+from pybackdoor.oracles.compiled import kernel, scalar
 
 ROOT = Path(pybackdoor.__file__).parent
 PRICE = "from pybackdoor.oracles import oracle; print(repr(oracle('down_and_out_put').values([[100.0, 50.0, 0.2, 1.0, 0.05]]).item()))"
@@ -43,10 +49,14 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_a_changed_callee_never_serves_an_old_price(package: Path, tmp_path: Path) -> None:
-    """The kernel's own file stays as it is; what it calls, two files away, changes its constants."""
+    """The kernel's own file stays as it is; what it calls, two files away, changes its constants. Of two processes at once one compiles it."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    before = run(PRICE, package, **cache)
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: run(PRICE, package, **cache, NUMBA_DEBUG_CACHE="1"), range(2)))
+    before = both[0]
     assert before.returncode == 0, before.stderr
+    assert sum(one.stdout.count("data saved to") for one in both) == len(list((tmp_path / "cache").rglob("*.nbc")))
+    before.stdout = before.stdout.splitlines()[-1]
     assert float(before.stdout) == pytest.approx(5.55880974, abs=1e-7)
     assert list((tmp_path / "cache").rglob("*.nbc"))
     again = run(PRICE, package, **cache, NUMBA_DEBUG_CACHE="1")
@@ -61,6 +71,35 @@ def test_a_changed_callee_never_serves_an_old_price(package: Path, tmp_path: Pat
     after = run(PRICE, package, **cache)
     assert after.returncode == 0, after.stderr
     assert abs(float(after.stdout) - float(before.stdout)) > 1e-3
+
+
+def test_who_holds_a_kernel_for_too_long_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(dispatchers, "WAIT", 0.05)
+    path = tmp_path / "kernel.lock"
+    with caplog.at_level(logging.INFO), FileLock(path), dispatchers._alone(path):
+        pass
+    assert caplog.text.count("compiling without waiting for other processes") == 1
+    with dispatchers._alone(path), pytest.raises(Timeout):
+        FileLock(path, timeout=0.0).acquire()
+    FileLock(path, timeout=0.0).acquire().lock.release()
+    with caplog.at_level(logging.INFO), dispatchers._alone(tmp_path / "kernel.lock" / "no folder"):
+        pass
+    assert caplog.text.count("compiling without waiting for other processes") == 2
+
+
+def test_a_formula_is_what_python_calls_as_well() -> None:
+    @scalar
+    def twice(x):  # type: ignore[no-untyped-def]
+        return 2 * x
+
+    @kernel
+    def fill(values):  # type: ignore[no-untyped-def]
+        values[0] = twice(values[0])
+
+    values = np.array([1.5])
+    fill(values)
+    assert values[0] == twice(1.5) == 3.0  # compiled into the kernel, and then for Python
+    assert (twice(2), twice(1 + 1j)) == (4, 2 + 2j)
 
 
 def test_without_a_folder_to_write_kernels_are_compiled_and_it_is_said(package: Path, tmp_path: Path) -> None:
