@@ -85,6 +85,6 @@ def carried(
         pairs = [(posed.scale, u)] + [(number, scale * bar) for number, bar in zip(posed.numbers, bars, strict=True)]
         if posed.offset is not None:
             pairs.append((posed.offset, torch.ones_like(u)))
-        pairs = [(number * 1.0, bar) for number, bar in pairs if number.requires_grad]  # times 1: a column itself may be among them
-        slopes = torch.autograd.grad([number for number, _ in pairs], columns, [bar for _, bar in pairs])
+        total = sum((number * bar).sum() for number, bar in pairs if number.requires_grad)  # given bars to start from, torch would import sympy
+        slopes = torch.autograd.grad(total, columns)
         return values, torch.stack(slopes, dim=1)

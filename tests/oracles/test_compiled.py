@@ -121,9 +121,17 @@ def test_the_cache_is_the_users_own_by_default(package: Path, tmp_path: Path) ->
     assert folders[0].stat().st_mode & 0o077 == 0  # compiled code is trusted when loaded: no one else may write it
 
 
-def test_importing_the_catalogue_compiles_and_imports_no_kernel(package: Path) -> None:
+GRADIENT = """
+import torch
+from pybackdoor.oracles.gridded import Posed, carried
+print(carried(torch.ones(2, 1), True, lambda columns: Posed(columns[0] * 2, columns), lambda frames: (frames[0], frames))[1].tolist())
+print("sympy" in sys.modules)
+"""
+
+
+def test_importing_the_catalogue_compiles_and_imports_no_kernel_and_no_gradient_imports_sympy(package: Path) -> None:
     program = "import sys; import pybackdoor.oracles; print([name for name in ('numba', 'scipy', 'mpmath') if name in sys.modules])"
-    assert run(program, package).stdout.strip() == "[]"
+    assert run(program + GRADIENT, package).stdout.split("\n") == ["[]", "[[4.0], [4.0]]", "False", ""]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
