@@ -73,11 +73,12 @@ def test_a_damaged_file_is_compiled_anew_and_it_is_said(tmp_path: Path, caplog: 
 
 
 def test_a_kernel_is_known_by_all_that_it_is_made_of() -> None:
-    from pybackdoor.oracles.cuda import barrier, several_assets, single_barriers_mc
+    from pybackdoor.oracles.cuda import barrier, cev_pde, pulse, several_assets, single_barriers_mc, steady
     from pybackdoor.oracles.cuda.kernel_files import identity_of
     from pybackdoor.oracles.cuda.path_sums import kernels
 
     made = [barrier.solver(nodes, moving, gradient) for nodes in (37, 38) for moving in (False, True) for gradient in (False, True)]
+    made += [steady.solver(formulas, nodes, True) for formulas in (cev_pde.FORMULAS, pulse.FORMULAS) for nodes in (37, 38)]
     problems = [single_barriers_mc._PROBLEM, *(several_assets._problem(payoff, d) for payoff in ("basket_call", "max_call") for d in (2, 3))]
     made += [kernel for problem in problems for kernel in kernels(problem)]
     identities = [identity_of(kernel.function) for kernel in made]

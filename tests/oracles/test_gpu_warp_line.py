@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from device_parity import PLACE, needs_numba_cuda
+from simulator import quick_simulator  # noqa: F401
 
 pytest.importorskip("numba.cuda", reason="numba-cuda is not installed")
 from numba import cuda, float64
@@ -15,7 +16,7 @@ from numba import cuda, float64
 from pybackdoor.oracles.cuda.launch import kernel
 from pybackdoor.oracles.cuda.warp_line import REDUCED, WARP, WIRE, Factors, clear, factor, meet, solve_line, solve_transposed
 
-pytestmark = needs_numba_cuda
+pytestmark = [needs_numba_cuda, pytest.mark.usefixtures("quick_simulator")]
 
 
 def solver(rows: int, transposed: bool):  # type: ignore[no-untyped-def]
