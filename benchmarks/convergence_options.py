@@ -1,4 +1,4 @@
-"""Convergence of options by finite differences in one dimension, in cells, a quarter as many steps; two grids combined.
+"""Convergence of options by finite differences in one dimension, in cells, a quarter as many steps (American: as many); two grids combined.
 
 Truth: the closed form; for the American put the spectral method's highest level.
 """
@@ -25,8 +25,7 @@ def curves() -> list[Curve]:
         truth = exact.values_and_gradients(x)
         answers = []
         for cells in SIZES:
-            grid = {"space": cells, "time": cells // 4}
-            made = AmericanPutPDE(**grid) if kind == "american_put" else SingleBarrierPDE(kind, **grid)
+            made = AmericanPutPDE(space=cells, time=cells) if kind == "american_put" else SingleBarrierPDE(kind, space=cells, time=cells // 4)
             answers.append(made.values_and_gradients(x))
         found += curves_of(made, "cells", SIZES, x, answers, truth)
     return found

@@ -6,7 +6,7 @@ Source and known price: L. Andersen, M. Lake and D. Offengenden, "High-performan
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,7 @@ DOMAIN = Domain(
 LEVELS = {"fast": ((4, 8), (8, 12), 24, 6, 2), "standard": ((8, 8), (16, 24), 40, 5, 2), "high": ((8, 8), (24, 40), 64, 5, 2)}
 
 _ACCURACY = {"fast": "median 7e-7, largest 4e-4", "standard": "median 8e-9, largest 5e-6", "high": "median 6e-10, largest 3e-6"}
+MOST_DRIFT = 10.0  # deviations
 _UNSETTLED = 0.05  # the last Newton step changed the boundary by more, relative to its distance from its limit: not converged
 
 
@@ -70,6 +71,21 @@ def _single_boundary(right: str, row: Row) -> torch.Tensor:
     """Not q < r < 0 for the put (r < q < 0 for the call), where exercise pays in a band between two boundaries."""
     rate, dividend = (row["rate"], row["dividend"]) if right == "put" else (row["dividend"], row["rate"])
     return ~((rate < 0) & (dividend < rate))
+
+
+def _bounded_drift(right: str, row: Row) -> torch.Tensor:
+    """Whether dividend less rate (call: rate less dividend) moves the spot by at most MOST_DRIFT deviations until maturity."""
+    falling = row["dividend"] - row["rate"] if right == "put" else row["rate"] - row["dividend"]
+    return falling * row["maturity"].sqrt() <= MOST_DRIFT * row["volatility"]
+
+
+def market_conditions(right: str) -> tuple[Condition, ...]:
+    """What a row of an American put or call must meet beside having positive features."""
+    feature, falling = ("dividend", "dividend less rate") if right == "put" else ("rate", "rate less dividend")
+    return (
+        Condition(feature, "a market with at most one exercise boundary", partial(_single_boundary, right)),
+        Condition(feature, f"{falling} moving the spot by at most {MOST_DRIFT:g} deviations until maturity", partial(_bounded_drift, right)),
+    )
 
 
 class American(OnDevice, Levelled, BatchedOracle):
@@ -82,7 +98,8 @@ class American(OnDevice, Levelled, BatchedOracle):
 
     From the exercise boundary on the price is the intrinsic value and the derivatives are its own (vega 0). Maturities below 1e-8 years are the
     payoff. Beyond the domain, where rate less dividend moves the spot by 8 deviations, a shorter maturity that has the same price is taken; where
-    dividend less rate does by more than 10, errors grow to 1e-3 and more. A boundary that has not settled is a status. Negative rates are valid:
+    dividend less rate does by more than 10 (call: the other way round), the row is refused as bad input. A boundary that has not settled, as at
+    rates of next to nothing, is a status. Negative rates are valid:
     without a reason to exercise early the option is the European one; where exercise pays between two boundaries (put: dividend < rate < 0, call:
     rate < dividend < 0) the row is refused as bad input. Raises InputError on an unknown level.
 
@@ -100,14 +117,7 @@ class American(OnDevice, Levelled, BatchedOracle):
 
     def __init__(self, level: str = "standard") -> None:
         super().__init__(level)
-        self.conditions = (
-            positive("spot", "strike", "volatility")
-            + nonnegative("maturity")
-            + (Condition("dividend" if self.right == "put" else "rate", "a market with at most one exercise boundary", self._single_boundary),)
-        )
-
-    def _single_boundary(self, row: Row) -> torch.Tensor:
-        return _single_boundary(self.right, row)
+        self.conditions = positive("spot", "strike", "volatility") + nonnegative("maturity") + market_conditions(self.right)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         swapped = [1, 0, 2, 3, 5, 4] if self.right == "call" else [0, 1, 2, 3, 4, 5]  # C(S, K, r, q) = P(K, S, q, r)

@@ -10,62 +10,55 @@ from functools import partial
 import numpy as np
 import torch
 
-from pybackdoor.oracles.american import DOMAIN, _single_boundary
-from pybackdoor.oracles.american_grid import solve_grid
-from pybackdoor.oracles.batched import BatchedOracle, Condition, Row, nonnegative, positive
+from pybackdoor.oracles.american import DOMAIN, market_conditions
+from pybackdoor.oracles.american_grid import memory, solve_grid
+from pybackdoor.oracles.batched import BatchedOracle, nonnegative, positive
 from pybackdoor.oracles.differentiable import log_ratio
-from pybackdoor.oracles.exercise import exercise
+from pybackdoor.oracles.european_vanilla import EuropeanPut
 from pybackdoor.oracles.families import ONE_DIMENSION
+from pybackdoor.oracles.front import geometry
 from pybackdoor.oracles.gridded import Gridded, Posed, solved
 from pybackdoor.oracles.grids import Grid
-from pybackdoor.oracles.lanes import aligned
-from pybackdoor.oracles.parabolic import level_times, workspace
+from pybackdoor.oracles.scalar.american_option import LONGEST
 
-LEVELS = {"fast": (80, 24), "standard": (160, 48), "high": (320, 96)}  # cells, time steps
+LEVELS = {"fast": (24, 24), "standard": (48, 48), "high": (96, 96)}  # cells, time steps
 
 _ACCURACY = {
-    "fast": "median 5e-4, 99 % 4e-2, largest 0.2",
-    "standard": "median 5e-5, 99 % 7e-3, largest 6e-2",
-    "high": "median 5e-6, 99 % 1e-3, largest 1e-2",
+    "fast": "median 2e-4, 99 % 2e-3, largest 7e-3",
+    "standard": "median 2e-5, 99 % 3e-4, largest 1e-3",
+    "high": "median 2e-6, 99 % 4e-5, largest 5e-5",
 }
 _NO_SPREAD = 1e-12  # a variance sigma^2 T up to this is an option that is exercised now or never
-_REACH = 6.0  # deviations beyond spot and forward
-_SHORT_SIDE, _LONG_SIDE = 1.0, 0.3  # the cells at the strike, of an even mesh's, on the shorter and on the longer side
-_STRIKE_REACH = 0.75  # of the way from spot or forward to an end, beyond which the strike is not followed
-_CLOCK = 2  # t is the solver's own time to this power
+_REACH = 5.0  # deviations beyond the spot, or beyond the strike, at which the mesh ends
+_LEAST = 4.0  # deviations that it has at least beyond the boundary at maturity
 
 
 class AmericanPDE(Gridded, BatchedOracle):
-    """Price in currency units with all six derivatives, those of the discrete scheme almost everywhere, by its adjoint.
+    """Price in currency units with all six derivatives.
 
-    Crank-Nicolson with a smoothing start, steps that begin short, and three-point differences on a mesh about the strike; each step's
-    complementarity problem is solved exactly. With `extrapolate` (the default) the grid of half as many cells and steps is combined with it, which
-    removes the leading error of the region that does not exercise. A spot that exercises is worth the payoff, with its derivatives (vega 0).
+    What early exercise adds to the European price, by finite differences on a mesh that begins at the exercise boundary and moves with it; the
+    boundary is found in every step. With `extrapolate` (the default) the grid of half as many cells and steps is combined with it, which removes the
+    leading error. The derivatives are those of the discrete price with the boundary's course held, which changes nothing to first order: as exact as
+    the price, up to the boundary. A spot at or beyond the boundary is worth the payoff, with its derivatives (vega 0).
 
-    level: "fast", "standard" or "high": 80 x 24, 160 x 48 or 320 x 96 cells and steps; `space` and `time` instead choose a grid by hand. Rows for
-    which exercise pays between two boundaries (put: dividend < rate < 0, call: rate < dividend < 0) are bad input. Raises InputError on an unknown
-    level, and on a grid of fewer than 16 cells or 8 steps, or whose cells are not a multiple of 4 or steps of 2.
+    level: "fast", "standard" or "high": 24, 48 or 96 cells and as many steps; `space` and `time` instead choose a grid by hand. Bad input are rows
+    for which exercise pays between two boundaries (put: dividend < rate < 0, call: rate < dividend < 0), and rows, all beyond the domain, where
+    dividend less rate (call: rate less dividend) moves the spot by more than 10 deviations. Raises InputError on an unknown level, and on a grid of
+    fewer than 16 cells or 8 steps, or whose cells are not a multiple of 4 or steps of 2.
     """
 
     domain = DOMAIN
     levels = LEVELS
     accuracies = _ACCURACY
     family = ONE_DIMENSION
-    method = "Crank-Nicolson, complementarity solved exactly; adjoint gradient"
-    gradient_cost = 1.2  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
+    method = "mesh moving with the exercise boundary, second order; adjoint gradient"
+    gradient_cost = 0.4  # time of value and gradient over that of the value, less 1: 2,048 points of the domain, one core
     chunk = 2048
     right: str
 
     def __init__(self, level: str = "standard", *, space: int | None = None, time: int | None = None, extrapolate: bool = True) -> None:
         super().__init__(level, space=space, time=time, extrapolate=extrapolate)
-        self.conditions = (
-            positive("spot", "strike", "volatility")
-            + nonnegative("maturity")
-            + (Condition("dividend" if self.right == "put" else "rate", "a market with at most one exercise boundary", self._single_boundary),)
-        )
-
-    def _single_boundary(self, row: Row) -> torch.Tensor:
-        return _single_boundary(self.right, row)
+        self.conditions = positive("spot", "strike", "volatility") + nonnegative("maturity") + market_conditions(self.right)
 
     def _solve(self, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         swapped = [1, 0, 2, 3, 5, 4] if self.right == "call" else [0, 1, 2, 3, 4, 5]  # C(S, K, r, q) = P(K, S, q, r)
@@ -92,11 +85,16 @@ class AmericanCallPDE(AmericanPDE):
 
 
 def _price(grid: Grid, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Values [n] and gradients [n, 6] of puts; those without spread by their limit, the payoff now or the forward's."""
+    """Values [n] and gradients [n, 6] of puts; those without spread by their limit, those never exercised early by the European formula."""
+    spread, early = points[:, 2] ** 2 * points[:, 3] > _NO_SPREAD, (points[:, 4] > 0.0) | ((points[:, 4] == 0.0) & (points[:, 5] < 0.0))
     values, gradients = _at_once_or_never(points)
-    rows = torch.from_numpy(np.flatnonzero(points[:, 2] ** 2 * points[:, 3] > _NO_SPREAD))
-    if len(rows):
-        values[rows], gradients[rows] = _discrete(grid, points[rows.numpy()], gradient)
+    for chosen, solve in ((spread & early, partial(_discrete, grid)), (spread & ~early, EuropeanPut()._solve)):
+        rows = torch.from_numpy(np.flatnonzero(chosen))
+        if len(rows):
+            found = solve(points[rows.numpy()], gradient)
+            values[rows] = found[0]
+            if gradient:
+                gradients[rows] = found[1]
     return values, gradients
 
 
@@ -114,28 +112,25 @@ def _at_once_or_never(points: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _discrete(grid: Grid, points: np.ndarray, gradient: bool) -> tuple[torch.Tensor, torch.Tensor]:
     def solve(frames: np.ndarray, space: int, time: int, values: np.ndarray, bars: np.ndarray) -> None:
-        levels = np.array(level_times(time))
-        times = levels**_CLOCK
-        memory = workspace(space + 1, time, adjoint=gradient)
-        solve_grid(frames, times, np.diff(times) / np.diff(levels), memory, exercise(space + 1, time), aligned(space + 1), values, bars)
+        solve_grid(frames, geometry(space), memory(space + 1, time, adjoint=gradient), values, bars)
 
     return solved(grid, points, gradient, _posed, solve)
 
 
 def _posed(columns: list[torch.Tensor]) -> Posed:
-    return Posed(columns[1], _frame(columns))
-
-
-def _frame(columns: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The numbers of american_grid.COLUMNS, each [n]."""
     spot, strike, volatility, maturity, rate, dividend = columns
-    variance, growth, waiting = volatility * volatility * maturity, (rate - dividend) * maturity, rate * maturity
-    distance, deviation, drift = log_ratio(spot, strike), variance.sqrt(), growth - 0.5 * variance
-    zero = torch.zeros_like(spot)
-    nearest, farthest = distance + torch.minimum(drift, zero), distance + torch.maximum(drift, zero)
-    first, last = nearest - _REACH * deviation, farthest + _REACH * deviation
-    middle = torch.minimum(torch.maximum(zero, nearest - _STRIKE_REACH * _REACH * deviation), farthest + _STRIKE_REACH * _REACH * deviation)
-    left, right = middle - first, last - middle
-    at_left = _LONG_SIDE + (_SHORT_SIDE - _LONG_SIDE) * right / (left + right)
-    at_right = _LONG_SIDE + (_SHORT_SIDE - _LONG_SIDE) * left / (left + right)
-    return [middle, left * at_left, left * (1.0 - at_left), right * at_right, right * (1.0 - at_right), variance, growth, waiting, distance]
+    rising = (rate - dividend).clamp(min=1e-300)
+    maturity = torch.minimum(maturity, (LONGEST * volatility / rising) ** 2)  # beyond, the price does not depend on it
+    numbers = [volatility * volatility * maturity, rate * maturity, dividend * maturity, log_ratio(spot, strike)]
+    return Posed(strike, numbers + _mesh(*(number.detach() for number in numbers)))
+
+
+def _mesh(variance: torch.Tensor, waiting: torch.Tensor, holding: torch.Tensor, distance: torch.Tensor) -> list[torch.Tensor]:
+    """The mesh's end, the logarithms of the boundary at maturity and, as a distance from it, of the perpetual put's, each [n]."""
+    deviation, drift, zero = variance.sqrt(), waiting - holding - 0.5 * variance, torch.zeros_like(variance)
+    limit = torch.where(waiting < holding, (waiting / holding).log(), zero)
+    far = torch.minimum(distance + drift.clamp(min=0.0), -drift.clamp(max=0.0)) + _REACH * deviation
+    carry = (holding - waiting) / variance
+    power = 0.5 - carry + ((carry - 0.5) ** 2 + 2.0 * holding / variance).clamp(min=0.0).sqrt()
+    deepest = torch.log1p((power / (power - 1.0).clamp(min=1e-8) * limit.exp().reciprocal() - 1.0).clamp(1e-4, 1e4))
+    return [torch.maximum(far, limit + _LEAST * deviation), limit, deepest]
