@@ -1,6 +1,6 @@
 """American put and call by finite differences, with the derivatives of the discrete price.
 
-The problem and known prices are those of american.py; how it is solved is in american_grid.py, exercise.py and parabolic.py.
+The problem and known prices are those of american.py; how it is solved is in american_grid.py and front.py.
 """
 
 from __future__ import annotations
