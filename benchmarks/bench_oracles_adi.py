@@ -2,7 +2,7 @@
 
     python -m pytest benchmarks/bench_oracles_adi.py --benchmark-json=adi.json      (on a crowded machine: --benchmark-timer=time.process_time)
 
-Heston: `equal` has QuantLib's default grid, 100 steps, 100 prices and 50 variances (101 and 51 nodes, and the half grid on top); the levels are
+Heston: `equal` has QuantLib's default grid, 100 steps (104), 100 prices and 50 variances (101 and 51 nodes, and the half grid on top); the levels are
 as documented. extra_info: `prices_per_second` of the best round, and errors in currency units over ERRORS points of the domain (whole days of
 maturity) against the semi-closed price, which the tests hold to 20-digit quadrature. QuantLib gives no gradient.
 
@@ -37,7 +37,7 @@ GRIDS = ("fast", "standard", "high", "equal")
 def ours(name: str) -> HestonADIPut:
     made = HestonADIPut(name if name != "equal" else "standard")
     if name == "equal":
-        made.use_grid(101, 51, 25)
+        made.use_grid(101, 51, 34)
     return made
 
 

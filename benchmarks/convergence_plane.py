@@ -26,7 +26,7 @@ def _heston() -> list[Curve]:
     answers = []
     for cells in sizes:
         made = HestonADICall()
-        made.use_grid(cells + 1, cells // 2 + 1, cells // 4)
+        made.use_grid(cells + 1, cells // 2 + 1, cells // 3)
         answers.append(made.values_and_gradients(x))
     return curves_of(made, "cells of price", sizes, x, answers, truth)
 

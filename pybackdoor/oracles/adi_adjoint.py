@@ -9,7 +9,7 @@ with k e2, q with k d2 (through A2). Here e2 is the step's change of u, e1 = (1 
 that is kept. A damping step is q = (1 - k A2)^T w' and what follows it, with r2 = 0.
 
 Four passes over the plane: w' to p and on along x (upwards in x); to r2 (downwards); the like with q (upwards); to s, with all that r2 and s give
-(downwards, adi_products.py). Cost: about 70 multiply-adds a node and step, and reading what was kept.
+(downwards, adi_products.py). Cost: about 90 multiply-adds a node and step, and reading what was kept.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from pybackdoor.oracles.quads import broadcast, fetch, fma, fnma, load, quads, s
 class Bars(NamedTuple):
     """Derivatives of a number in the last u: the caller fills u_bar [nx, ny, QUAD], 0 in the first and last row.
 
-    They come out in u_bar (in the first u) and in the coefficients: x_lo, x_up, x_mix, source [nx, QUAD], y_lo, y_up [ny, QUAD]. What is missing
-    is not lost: sum(f f_bar) = sum(x_lo x_lo_bar + x_up x_up_bar + source source_bar), and y_mix is a matter of the mesh's shape alone.
+    They come out in u_bar (in the first u) and in the coefficients: x_lo, x_up, x_mix, source [nx, QUAD], y_lo, y_up [ny, QUAD] and
+    skew [1, QUAD]. What is missing is not lost: sum(f f_bar) = sum(x_lo x_lo_bar + x_up x_up_bar + source source_bar), and y_mix is a matter of the
+    mesh's shape alone.
     `rows` is 0 to begin with.
     """
 
@@ -39,6 +40,7 @@ class Bars(NamedTuple):
     source: np.ndarray
     y_lo: np.ndarray
     y_up: np.ndarray
+    skew: np.ndarray
     r2: np.ndarray
     left: np.ndarray
     right: np.ndarray
@@ -49,7 +51,7 @@ def bars(nx: int, ny: int) -> Bars:
     """Memory for the adjoint of one block."""
     x_lo, x_up, x_mix, source = (quads(nx) for _ in range(4))
     y_lo, y_up, left, right = (quads(ny) for _ in range(4))
-    return Bars(quads(nx, ny), x_lo, x_up, x_mix, source, y_lo, y_up, quads(nx, ny), left, right, quads(ROWS, ny + 2))
+    return Bars(quads(nx, ny), x_lo, x_up, x_mix, source, y_lo, y_up, quads(1), quads(nx, ny), left, right, quads(ROWS, ny + 2))
 
 
 @part
@@ -70,24 +72,28 @@ def _take(plane, bars, i, kept):  # type: ignore[no-untyped-def]
 def _take_mixed(plane, bars, i, dt, kept):  # type: ignore[no-untyped-def]
     """The same on dt / 2 A0' r2; 0 in the last x row."""
     nx, ny, lu, rows, r2 = plane.x_lo.shape[0], plane.f.shape[0], plane.y_lu, bars.rows, bars.r2
-    more, ahead = i + 1 < nx - 1, (i + 2) * ny
+    more, ahead, skew = i + 1 < nx - 1, (i + 2) * ny, load(plane.skew, 0)
     far = min(i + 2, nx - 1)
-    a_lo, a_up = 0.5 * dt * load(plane.x_mix, i - 1), 0.5 * dt * load(plane.x_mix, i + 1)
-    b_lo, b_up = 0.5 * dt * load(plane.x_mix, i if more else 0), 0.5 * dt * load(plane.x_mix, far)
+    a_lo, a_mid, a_up = 0.5 * dt * load(plane.x_mix, i - 1), dt * (skew * load(plane.x_mix, i)), 0.5 * dt * load(plane.x_mix, i + 1)
+    b_lo, b_mid, b_up = 0.5 * dt * load(plane.x_mix, i if more else 0), dt * (skew * load(plane.x_mix, i + 1)), 0.5 * dt * load(plane.x_mix, far)
+    a_skew, a_far, b_skew, b_far = skew * a_lo, skew * a_up, skew * b_lo, skew * b_up
     a, b, up, a_before, b_before = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
-    a_here, b_here, mix = broadcast(0.0), broadcast(0.0), Y_MIX * (ny + 2) + 2  # y_mix is 0 at both ends, and `rows` has a 0 beyond
+    a_here, b_here, a_next, b_next = broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)
+    mix = Y_MIX * (ny + 2) + 2  # y_mix is 0 at both ends, and `rows` has a 0 beyond
     a_first, a_last, b_first, b_last = (i - 1) * ny + 1, (i + 1) * ny + 1, i * ny + 1, far * ny + 1
     for j in range(ny):
         y_mix = load(rows, mix + j)
-        a_after = y_mix * fnma(a_up, load(r2, a_last + j), a_lo * load(r2, a_first + j))
-        b_after = y_mix * fnma(b_up, load(r2, b_last + j), b_lo * load(r2, b_first + j))
-        a = fma(up, a, a_before - a_after)
-        b = fma(up, b, b_before - b_after)
+        below, middle, above, beyond = load(r2, a_first + j), load(r2, b_first + j), load(r2, a_last + j), load(r2, b_last + j)
+        a_cross, a_bend = y_mix * fnma(a_up, above, a_lo * below), y_mix * fma(a_far, above, fnma(a_mid, middle, a_skew * below))
+        b_cross, b_bend = y_mix * fnma(b_up, beyond, b_lo * middle), y_mix * fma(b_far, beyond, fnma(b_mid, above, b_skew * middle))
+        a = fma(up, a, a_before - (a_cross - a_bend) - a_here)
+        b = fma(up, b, b_before - (b_cross - b_bend) - b_here)
         store(rows, j, a)
         store(rows, ny + j, b)
         up = load(lu, 2 * ny + j)
         fetch(plane.kept, kept + ahead + 2 * j)
-        a_before, a_here, b_before, b_here = a_here, a_after, b_here, b_after
+        a_before, a_next, a_here = a_next, a_cross + a_bend, a_bend + a_bend
+        b_before, b_next, b_here = b_next, b_cross + b_bend, b_bend + b_bend
 
 
 @part
@@ -155,6 +161,7 @@ def solve_adjoint(plane, bars, plan):  # type: ignore[no-untyped-def]
         _clear(array, 0, nx)
     for array in (bars.y_lo, bars.y_up, bars.left, bars.right):
         _clear(array, 0, ny)
+    _clear(bars.skew, 0, 1)
     for array in (plane.half, bars.r2):
         _clear(array, 0, ny)
         _clear(array, size - ny, size)

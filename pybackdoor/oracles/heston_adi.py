@@ -24,28 +24,29 @@ from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.quads import QUAD
 from pybackdoor.records.evaluation import EvaluationStatus
 
-LEVELS = {"fast": (53, 27, 12), "standard": (101, 51, 24), "high": (201, 101, 48)}  # nodes of price and variance, steps in each of four groups
+LEVELS = {"fast": (53, 27, 16), "standard": (101, 51, 32), "high": (201, 101, 64)}  # nodes of price and variance, steps in each of three groups
 
-_GROUPS, _DAMPED = 4, 2
+_GROUPS, _DAMPED = 3, 2
 _SHORTEST = 1e-8  # years; a shorter maturity is the payoff
 _ACCURACY = {
-    "fast": "half: 3e-4, 90 %: 2e-3, largest inside: 0.2; gradient 6e-3, 5e-2",
-    "standard": "half: 3e-5, 90 %: 3e-4, largest inside: 4e-2; gradient 5e-4, 6e-3",
-    "high": "half: 3e-6, 90 %: 5e-5, largest inside: 5e-3; gradient 5e-5, 8e-4",
+    "fast": "half: 3e-4, 90 %: 2e-3, largest inside: 2e-2, in corners: 0.2; gradient 6e-3, 5e-2",
+    "standard": "half: 3e-5, 90 %: 3e-4, largest inside: 5e-3, in corners: 7e-2; gradient 5e-4, 6e-3",
+    "high": "half: 3e-6, 90 %: 5e-5, largest inside: 1e-3, in corners: 5e-2; gradient 5e-5, 8e-4",
 }
 
 
 class HestonADI(OnDevice, Levelled, BatchedOracle):
     """Price in currency units with all ten derivatives, the exact ones of the discrete price: its adjoint, the moving mesh included.
 
-    Craig-Sneyd steps, four groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike
+    Craig-Sneyd steps, three groups of them each twice as long as the last, behind four damping ones (adi.py); the time value on a mesh about strike
     and variance 0 that follows the parameters (heston_mesh.py), read by a quintic in price and variance; twice, the second time on half as many cells
     and steps, and the two combined to cancel the leading error. Scaling in money and time and put-call parity hold to rounding.
 
     level: "fast" 53 x 27 nodes and 50 steps, "standard" 101 x 51 and 98, "high" 201 x 101 and 194. Errors against the semi-closed price, spots and
-    strikes of 50 to 200, over the domain (median, 90 %, largest of 400 points): 3e-4, 2e-3, 0.14 (fast); 3e-5, 3e-4, 0.04 (standard); 3e-6, 5e-5,
-    5e-3 (high); gradients in the unit cube 6e-3, 4e-2, 4; 5e-4, 6e-3, 1.2; 5e-5, 8e-4, 0.14. In the domain's corners the median is a third of that;
-    the largest errors, 1.4, 0.5 and 0.15, are where vol is 2, reversion .1 and correlation +-.95 over five years.
+    strikes of 50 to 200, over the domain (median, 90 %, largest of 400 points): 3e-4, 2e-3, 0.02 (fast); 3e-5, 3e-4, 5e-3 (standard); 2e-6, 3e-5,
+    7e-4 (high, 96 points); gradients in the unit cube 5e-3, 4e-2, 1.7; 4e-4, 5e-3, 0.5; 4e-5, 6e-4, 0.2. In the domain's corners the medians are a
+    third of that in value and four times that in gradient; the largest errors, 0.17, 0.06 and 0.05, and of gradients 170, 90, 24, are where vol is 2,
+    reversion .1 and correlation -.95 over five years: there the price changes by 1200 along the unit cube. `estimate_error` tells.
 
     Feller's condition need not hold. Maturities below 1e-8 years are the payoff. Each thread keeps all steps for a gradient: 5, 33 or 250 MB, which
     stay with the oracle for its next call. Raises InputError on an unknown level.
@@ -65,7 +66,7 @@ class HestonADI(OnDevice, Levelled, BatchedOracle):
         self.use_grid(*LEVELS[level])
 
     def use_grid(self, nx: int, ny: int, steps: int) -> None:
-        """A grid by hand: nodes of price and variance (odd), time steps in each of the four groups (even); the second grid has half of all."""
+        """A grid by hand: nodes of price and variance (odd), time steps in each of the three groups (even); the second grid has half of all."""
         self.grid = nx, ny, steps
         self.fine = Memory(nx, ny, graded(steps, _GROUPS, damped=_DAMPED))
         self.coarse = Memory((nx + 1) // 2, (ny + 1) // 2, graded(steps // 2, _GROUPS, damped=_DAMPED))

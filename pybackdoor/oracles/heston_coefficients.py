@@ -83,14 +83,14 @@ def through_coefficients(points: Array, made: Coefficients, parts: Array, result
     mixed = made.x_mix[1:-1] * x_mix_bar
     by_stretch -= _total(mixed * (1.0 / stretch + made.s[1:-1, None] * xp.tanh(stretch * made.s[1:-1, None])))
     by_width = (_total(left_bar * left + right_bar * right) - _total(mixed)) / width
-    by_noise, by_pull, by_reversion = _through_v(reversion, mean, unit, made.nodes, parts[4:, : len(made.nodes)])
+    by_noise, by_pull, by_reversion = _through_v(reversion, mean, unit, made.nodes, parts[4:6, : len(made.nodes)])
     by_unit -= (by_noise * vol * vol + by_pull * reversion * mean) / (unit * unit)
     results[2:6] += by_width * made.width[1:] + by_stretch * made.stretch[1:] + by_unit * made.unit[1:]
     per_correlation = _total(x_mix_bar * _mixing(made.s, width, stretch))
     results[3] += by_pull * mean / unit + by_reversion
     results[4] += by_pull * reversion / unit
     results[5] += 2.0 * vol * by_noise / unit + correlation * per_correlation
-    results[6] += vol * per_correlation
+    results[6] += vol * per_correlation + parts[6, 0]
 
 
 def _through_v(reversion: Array, mean: Array, unit: Array, nodes: Array, bars: Array) -> tuple[Array, ...]:

@@ -65,10 +65,10 @@ def _solve(points: np.ndarray, memory: Memory, grid: Plane, back: Bars, gradient
     nx, ny, plan = memory.nx, memory.ny, memory.plan
     made = coefficients(points, nx, ny)
     reading = read_at(points, made)
-    near, parts = np.empty((STENCIL, STENCIL, points.shape[1])), np.zeros((6, max(nx, ny), points.shape[1]))
+    near, parts = np.empty((STENCIL, STENCIL, points.shape[1])), np.zeros((7, max(nx, ny), points.shape[1]))
     for start in range(0, points.shape[1], QUAD):
         block = slice(start, start + QUAD)
-        _fill(grid, made, block)
+        _fill(grid, made, points[5], block)
         solve(grid, plan)
         for lane in range(QUAD):
             i, j = reading.first[:, start + lane]
@@ -83,11 +83,12 @@ def _solve(points: np.ndarray, memory: Memory, grid: Plane, back: Bars, gradient
     return results
 
 
-def _fill(grid: Plane, made: Coefficients, block: slice) -> None:
+def _fill(grid: Plane, made: Coefficients, correlation: np.ndarray, block: slice) -> None:
     """One block's coefficients into the plane, and u = 0."""
     for to, values in zip((grid.x_lo, grid.x_up, grid.x_mix, grid.source, grid.f, grid.y_lo, grid.y_up), made.arrays(), strict=True):
         to[:] = values[:, block]
     grid.y_mix[:] = made.y_mix[:, None]
+    grid.skew[:] = correlation[block]
     grid.u[:] = 0.0
 
 
@@ -100,5 +101,5 @@ def _differentiate(grid: Plane, back: Bars, plan: np.ndarray, reading: Reading, 
         back.u_bar[i : i + STENCIL, j : j + STENCIL, lane] = reading.across[:, point, None] * reading.along[:, point]
     back.u_bar[[0, -1]] = 0.0
     solve_adjoint(grid, back, plan)
-    for to, values in zip(parts, (back.x_lo, back.x_up, back.x_mix, back.source, back.y_lo, back.y_up), strict=True):
+    for to, values in zip(parts, (back.x_lo, back.x_up, back.x_mix, back.source, back.y_lo, back.y_up, back.skew), strict=True):
         to[: len(values), block] = values

@@ -16,6 +16,8 @@ SPREAD = math.acosh(1.0 + REACH)
 
 _TAIL = 10.0  # -log of the chance of variances beyond the largest
 _MARGIN = 1.3  # of the largest variance over what is expected
+_CALM, _LEAST_WIDTH = 6.0, 0.25  # where the scale of far variances is that many times the expected, `width` is halfway to that share of itself,
+_TAME, _LEAST_TAIL = 8.0, 0.33  # and the largest variance likewise: there it is rare, and what matters lies close to the strike and variance 0
 _CORE = 0.5  # `width` over the deviation of the log-price where its variance does not wander
 _LEAST = 1e-3  # of the variance's own scale in that of the log-price: today's variance and the mean may be 0
 _DEVIATIONS = 6.0  # the last x over its deviation, with a share of the largest variance
@@ -35,12 +37,13 @@ def frame(variance: Array, reversion: Array, mean: Array, vol: Array) -> tuple[A
     scale = 0.5 * _times(wide, memory)  # the chance of a variance v falls as exp(-v / scale)
     high = v + _times(m, forgotten) + _LEAST * scale
     top = _root(_MARGIN * high) + _root(_TAIL * scale)
-    largest = _times(top, top)
+    wander = _times(scale, _inverse(high))
+    largest = _times(_times(top, top), _falling(wander, _TAME, _LEAST_TAIL))
     expected = _times(v, memory) + drift
     steady = v + drift + _LEAST * scale
     wandering = 0.25 * _times(wide, _inverse(steady))
     typical = _times(v, _inverse(_inverse(memory) + wandering)) + drift + _LEAST * scale
-    width = _CORE * _root(typical)
+    width = _times(_CORE * _root(typical), _falling(wander, _CALM, _LEAST_WIDTH))
     far = _DEVIATIONS**2 * (expected + _SHARE * _times(largest - high, memory))
     limited = _inverse(far)
     limited[0] += 1.0 / _FARTHEST**2
@@ -53,6 +56,12 @@ def _seed(value: Array, place: int) -> Array:
     made = zeros(value, 5, len(value))
     made[0], made[place] = value, 1.0
     return made
+
+
+def _falling(p: Array, half: float, least: float) -> Array:
+    """From 1 where p is 0 to `least` where it is large, halfway at `half`."""
+    near = 1.0 / (1.0 + p[0] / half)
+    return _chain(p, least + (1.0 - least) * near, (least - 1.0) / half * near * near)
 
 
 def _times(p: Array, q: Array) -> Array:

@@ -33,8 +33,9 @@ def second_difference(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return 2 / (left * (left + right)), 2 / (right * (left + right))
 
 
-def solution(nx: int, ny: int, plan: np.ndarray) -> np.ndarray:
+def solution(nx: int, ny: int, plan: np.ndarray, skew: float = 0.0) -> np.ndarray:
     p = plane(nx, ny)
+    p.skew[:] = skew
     y, y_mix = stretched(ny, 0.4)
     p.f[:], p.y_mix[1:-1] = 0.5 * SPREAD[0, 0], y_mix[1:-1, None]
     p.y_lo[1:-1], p.y_up[1:-1] = (0.5 * SPREAD[1, 1] * side[:, None] for side in second_difference(y))
@@ -47,18 +48,19 @@ def solution(nx: int, ny: int, plan: np.ndarray) -> np.ndarray:
     return p.u
 
 
-def error(nx: int, ny: int, plan: np.ndarray) -> float:
+def error(nx: int, ny: int, plan: np.ndarray, skew: float = 0.0) -> float:
     y = stretched(ny, 0.4)[0]
     exact = np.stack([bump(stretched(nx, 0.1 * lane)[0][:, None], y, 1.0) for lane in range(QUAD)], axis=-1)
-    return float(np.abs(solution(nx, ny, plan) - exact).max())
+    return float(np.abs(solution(nx, ny, plan, skew) - exact).max())
 
 
 def steps(count: int) -> np.ndarray:
     return graded(count, 1, damped=0)
 
 
-def test_second_order_in_space() -> None:
-    coarse, fine = error(41, 36, steps(200)), error(81, 71, steps(200))
+@pytest.mark.parametrize("skew", [0.0, -0.87])
+def test_second_order_in_space(skew: float) -> None:
+    coarse, fine = error(41, 36, steps(200), skew), error(81, 71, steps(200), skew)
     assert coarse > 1e-3
     assert np.log2(coarse / fine) == pytest.approx(2, abs=0.15)
 
@@ -91,6 +93,7 @@ def scattered(nx: int, ny: int, kept: int = 0) -> Plane:
     for array in (p.y_lo[1:], p.y_up[:-1], p.y_mix[1:-1], p.f):
         array[:] = rng.uniform(0.2, 1.5, array.shape)
     p.u[1:-1] = rng.normal(size=p.u[1:-1].shape)
+    p.skew[:] = rng.uniform(-0.9, 0.9, p.skew.shape)
     return p
 
 
@@ -113,10 +116,10 @@ def test_adjoint_is_the_derivative_of_the_discrete_solution(nx: int, ny: int) ->
     assert np.array_equal(value, weighted(scattered(nx, ny), weights))  # keeping every step changes nothing
     solve_adjoint(p, back, PLAN)
     by_f = 0.0
-    for name, derivative in (("u", back.u_bar), ("f", None), *((name, getattr(back, name)) for name in back._fields[1:7])):
-        shape = (ny,) if name[0] in "yf" else (nx, ny) if name == "u" else (nx,)
+    for name, derivative in (("u", back.u_bar), ("f", None), *((name, getattr(back, name)) for name in back._fields[1:8])):
+        shape = (1,) if name == "skew" else (ny,) if name[0] in "yf" else (nx, ny) if name == "u" else (nx,)
         for node in np.ndindex(shape):
-            if (name[0] in "xsu" and node[0] in (0, nx - 1)) or (name, *node) in (("y_lo", 0), ("y_up", ny - 1)):
+            if (name[0] in "xsu" and name != "skew" and node[0] in (0, nx - 1)) or (name, *node) in (("y_lo", 0), ("y_up", ny - 1)):
                 continue
             ends = []
             for step in (1e-5, -1e-5):

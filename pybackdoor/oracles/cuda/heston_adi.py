@@ -16,13 +16,13 @@ _WORKSPACE = 8 << 30  # bytes at most
 
 
 @kernel(block=plane.THREADS, lanes=plane.THREADS)
-def solve(x, y, y_mix, plan, first, fields, near, kept):  # type: ignore[no-untyped-def]
-    """X [N, 4, nx], y [N, 3, ny], fields [N, FIELDS, nx ny + SPARE] -> near [N, STENCIL, STENCIL], the solution from node first [N, 2] on.
+def solve(x, y, y_mix, skew, plan, first, fields, near, kept):  # type: ignore[no-untyped-def]
+    """X [N, 4, nx], y [N, 3, ny], skew [N], fields [N, FIELDS, nx ny + SPARE] -> near [N, STENCIL, STENCIL], the solution from node first [N, 2] on.
 
     kept: [N, 2 steps, nx ny + SPARE] for `adjoint`, or anything of one dimension.
     """
     row = cuda.blockIdx.x
-    this = plane.Problem(x[row], y[row], y_mix, fields[row])
+    this = plane.Problem(x[row], y[row], y_mix, skew[row], fields[row])
     if kept.ndim == 3:
         plane.solve(this, plan, kept[row])
     else:
@@ -33,10 +33,10 @@ def solve(x, y, y_mix, plan, first, fields, near, kept):  # type: ignore[no-unty
 
 
 @kernel(block=plane.THREADS, lanes=plane.THREADS)
-def adjoint(x, y, y_mix, plan, first, fields, weights, kept, x_bars, y_bars):  # type: ignore[no-untyped-def]
-    """After `solve`: for weights [N, 2, STENCIL] of the reading along x and y, the derivatives in x into x_bars [N, 4, nx], y_bars [N, 2, ny]."""
+def adjoint(x, y, y_mix, skew, plan, first, fields, weights, kept, x_bars, y_bars):  # type: ignore[no-untyped-def]
+    """After `solve`: for weights [N, 2, STENCIL] of the reading along x and y, the derivatives in x into x_bars [N, 5, nx], y_bars [N, 2, ny]."""
     row = cuda.blockIdx.x
-    this = plane.Problem(x[row], y[row], y_mix, fields[row])
+    this = plane.Problem(x[row], y[row], y_mix, skew[row], fields[row])
     _seed(this, first[row], weights[row])
     plane_adjoint.solve_adjoint(this, plan, kept[row], x_bars[row], y_bars[row])
 
@@ -73,21 +73,23 @@ def _solve(points: torch.Tensor, grid: tuple[int, int], plan: torch.Tensor, memo
     reading = read_at(points, made)
     x = torch.stack([made.x_lo, made.x_up, made.x_mix, made.source]).permute(2, 0, 1).contiguous()
     y = torch.stack([made.f, made.y_lo, made.y_up]).permute(2, 0, 1).contiguous()
+    skew = points[5].contiguous()
     first, near = reading.first.T.contiguous(), points.new_empty(count, STENCIL, STENCIL)
     gradient = len(results) > 1
     weights = torch.stack([reading.across, reading.along]).permute(2, 0, 1).contiguous()
-    x_bars, y_bars = points.new_empty(count, 4, nx), points.new_empty(count, 2, ny)
+    x_bars, y_bars = points.new_empty(count, 5, nx), points.new_empty(count, 2, ny)
     for start in range(0, count, len(fields)):
         part = slice(start, min(start + len(fields), count))
         blocks = part.stop - start
-        given = (x[part], y[part], made.y_mix, plan, first[part], fields[:blocks])
+        given = (x[part], y[part], made.y_mix, skew[part], plan, first[part], fields[:blocks])
         solve(blocks, *given, near[part], kept[:blocks])
         if gradient:
             adjoint(blocks, *given, weights[part], kept[:blocks], x_bars[part], y_bars[part])
     read(points, made, reading, near.permute(1, 2, 0), results)
     if gradient:
-        parts = points.new_zeros(6, max(nx, ny), count)
-        parts[:4, :nx], parts[4:, :ny] = x_bars.permute(1, 2, 0), y_bars.permute(1, 2, 0)
+        parts = points.new_zeros(7, max(nx, ny), count)
+        parts[:4, :nx], parts[4:6, :ny] = x_bars[:, :4].permute(1, 2, 0), y_bars.permute(1, 2, 0)
+        parts[6, 0] = x_bars[:, 4].sum(dim=1)
         through_coefficients(points, made, parts, results)
         results[1:] = torch.where(reading.inside, results[1:], 0.0)
 

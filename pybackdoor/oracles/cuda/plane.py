@@ -31,6 +31,7 @@ class Problem(NamedTuple):
     x: Any
     y: Any
     y_mix: Any
+    skew: float
     fields: Any
 
 
@@ -64,9 +65,23 @@ def factor(this, k):  # type: ignore[no-untyped-def]
 
 @device
 def corners(fields, field, node, ny):  # type: ignore[no-untyped-def]
-    """The mixed difference: y neighbours' difference in the row above less that in the row below."""
+    """Y neighbours' difference in the row above less that in the row below."""
     above = fields[field, node + ny + 1] - fields[field, node + ny - 1]
     return above - (fields[field, node - ny + 1] - fields[field, node - ny - 1])
+
+
+@device
+def bend(fields, field, node, ny):  # type: ignore[no-untyped-def]
+    """The second difference along x of that along y."""
+    above = fields[field, node + ny + 1] - 2.0 * fields[field, node + ny] + fields[field, node + ny - 1]
+    below = fields[field, node - ny + 1] - 2.0 * fields[field, node - ny] + fields[field, node - ny - 1]
+    return above + below - 2.0 * (fields[field, node + 1] - 2.0 * fields[field, node] + fields[field, node - 1])
+
+
+@device
+def mixed_difference(this, field, node, ny):  # type: ignore[no-untyped-def]
+    """What adi.py has for u_xy."""
+    return corners(this.fields, field, node, ny) + this.skew * bend(this.fields, field, node, ny)
 
 
 @device
@@ -80,7 +95,7 @@ def explicit(this, dt):  # type: ignore[no-untyped-def]
             here = fields[U, node]
             across = this.x[0, i] * (fields[U, node - ny] - here) + this.x[1, i] * (fields[U, node + ny] - here) + this.x[3, i]
             along = this.y[1, j] * (fields[U, node - 1] - here) + this.y[2, j] * (fields[U, node + 1] - here)
-            fields[RATE, node] = dt * (this.y[0, j] * across + along + this.x[2, i] * this.y_mix[j] * corners(fields, U, node, ny))
+            fields[RATE, node] = dt * (this.y[0, j] * across + along + this.x[2, i] * this.y_mix[j] * mixed_difference(this, U, node, ny))
     cuda.syncthreads()
 
 
@@ -91,7 +106,7 @@ def correct(this, dt):  # type: ignore[no-untyped-def]
     row, rows, column, columns = tile()
     for i in range(1 + row, nx - 1, rows):
         for j in range(column, ny, columns):
-            fields[RATE, i * ny + j] += 0.5 * dt * this.x[2, i] * this.y_mix[j] * corners(fields, D2, i * ny + j, ny)
+            fields[RATE, i * ny + j] += 0.5 * dt * this.x[2, i] * this.y_mix[j] * mixed_difference(this, D2, i * ny + j, ny)
     cuda.syncthreads()
 
 

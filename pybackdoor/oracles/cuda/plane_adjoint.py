@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from numba import cuda
 
 from pybackdoor.oracles.cuda.launch import device
-from pybackdoor.oracles.cuda.plane import PIVOT, R2, U_BAR, W1, W2, Y_LU, M, P, Q, S, U, corners, factor, tile
+from pybackdoor.oracles.cuda.plane import PIVOT, R2, U_BAR, W1, W2, Y_LU, M, P, Q, S, U, bend, corners, factor, tile
 
 
 class Step(NamedTuple):
@@ -65,8 +65,12 @@ def transposed_corners(this, field, i, j):  # type: ignore[no-untyped-def]
     left = this.y_mix[j - 1] if j > 0 else 0.0
     right = this.y_mix[j + 1] if j < ny - 1 else 0.0
     before, after = this.x[2, i - 1], this.x[2, i + 1]
-    from_left = before * fields[field, node - ny - 1] - after * fields[field, node + ny - 1]
-    return left * from_left - right * (before * fields[field, node - ny + 1] - after * fields[field, node + ny + 1])
+    here, more, less = this.x[2, i] * (2.0 * this.skew), 1.0 + this.skew, 1.0 - this.skew
+    to_left = more * before * fields[field, node - ny - 1] - here * fields[field, node - 1] - less * after * fields[field, node + ny - 1]
+    to_right = less * before * fields[field, node - ny + 1] + here * fields[field, node + 1] - more * after * fields[field, node + ny + 1]
+    own = before * fields[field, node - ny] + after * fields[field, node + ny]
+    own = 2.0 * this.skew * own - 2.0 * here * fields[field, node]
+    return left * to_left - right * to_right - this.y_mix[j] * own
 
 
 @device
@@ -111,10 +115,10 @@ def history(this, step):  # type: ignore[no-untyped-def]
 
 @device
 def add_x(this, step, bars):  # type: ignore[no-untyped-def]
-    """What the rows give to lo, up, mix and source, bars [4, nx]."""
+    """What the rows give to lo, up, mix and source, and to the skew, bars [5, nx]."""
     nx, ny, fields = this.x.shape[1], this.y.shape[1], this.fields
     for i in range(1 + cuda.threadIdx.x, nx - 1, cuda.blockDim.x):
-        lo, up, cross, source = 0.0, 0.0, 0.0, 0.0
+        lo, up, cross, bent, source = 0.0, 0.0, 0.0, 0.0, 0.0
         for j in range(ny):
             node, f = i * ny + j, this.y[0, j]
             s, r, m = f * fields[S, node], f * fields[R2, node], fields[M, node]
@@ -122,12 +126,14 @@ def add_x(this, step, bars):  # type: ignore[no-untyped-def]
             lo += s * (fields[W1, node - ny] - w1) + r * (fields[W2, node - ny] - w2)
             up += s * (fields[W1, node + ny] - w1) + r * (fields[W2, node + ny] - w2)
             source += f * m
-            second = 0.5 * step.t * fields[R2, node] * corners(step.kept, step.d2, node, ny)
-            cross += this.y_mix[j] * (m * corners(fields, U, node, ny) + second)
+            second = 0.5 * step.t * fields[R2, node]
+            cross += this.y_mix[j] * (m * corners(fields, U, node, ny) + second * corners(step.kept, step.d2, node, ny))
+            bent += this.y_mix[j] * (m * bend(fields, U, node, ny) + second * bend(step.kept, step.d2, node, ny))
         bars[0, i] += step.k * lo
         bars[1, i] += step.k * up
-        bars[2, i] += step.k * cross
+        bars[2, i] += step.k * (cross + this.skew * bent)
         bars[3, i] += step.k * source
+        bars[4, i] += step.k * this.x[2, i] * bent
 
 
 @device
@@ -186,10 +192,10 @@ def back(this, dt, step):  # type: ignore[no-untyped-def]
 
 @device
 def solve_adjoint(this, plan, kept, x_bars, y_bars):  # type: ignore[no-untyped-def]
-    """u_bar back through the plan, and u with it; the derivatives in the weights into x_bars [4, nx] and y_bars [2, ny]."""
+    """u_bar back through the plan, and u with it; the derivatives in the weights, the skew's by rows, into x_bars [5, nx] and y_bars [2, ny]."""
     nx, ny, factored = this.x.shape[1], this.y.shape[1], -1.0
     for i in range(cuda.threadIdx.x, nx, cuda.blockDim.x):
-        for row in range(4):
+        for row in range(5):
             x_bars[row, i] = 0.0
     for j in range(cuda.threadIdx.x, ny, cuda.blockDim.x):
         y_bars[0, j], y_bars[1, j] = 0.0, 0.0
