@@ -38,8 +38,8 @@ class Plane(NamedTuple):
 
     The caller fills x_lo, x_up (L), x_mix (p), source (g) [nx, QUAD], f, y_lo, y_up (N), y_mix (q) [ny, QUAD], skew [1, QUAD] and u (at
     t = 0). lo and up are the weights of (left neighbour - here) and (right neighbour - here); p q multiplies the mixed difference. The first and
-    last row of u and of the x arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. Where an adjoint follows, kept [2 steps, nx, ny, QUAD] holds each
-    step's d2 and e2, a damping step's d2 as its e2; else it is empty.
+    last row of u and of the x arrays stay 0, and so do y_lo[0], y_up[-1], y_mix[0] and y_mix[-1]. Where an adjoint follows, kept [2 steps, nx, ny,
+    QUAD] holds each step's d2 and e2, a damping step's d2 as its e2; else it is empty.
     """
 
     x_lo: np.ndarray

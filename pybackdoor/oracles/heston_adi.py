@@ -56,7 +56,7 @@ class HestonADI(OnDevice, Levelled, BatchedOracle):
     accuracies = _ACCURACY
     family = TWO_DIMENSIONS
     method = "finite differences in price and variance (alternating directions), two grids; adjoint gradient"
-    gradient_cost = 2.4  # as measured: 128 points, one core, standard
+    gradient_cost = 2.5  # as measured: 128 points, one core, standard
     chunk = 64
     conditions = positive("spot", "strike", "reversion", "vol") + nonnegative("variance", "mean", "maturity") + correlation("correlation")
     sign: float
