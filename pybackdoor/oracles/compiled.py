@@ -23,17 +23,17 @@ _OPTIONS: dict[str, Any] = {"nopython": True, "error_model": "numpy", "fastmath"
 
 def scalar(function: Callable[..., Any]) -> Any:
     """A formula on numbers, compiled into the kernels that call it; a numba.cuda kernel may call it too."""
-    return Formula(function, _OPTIONS)
+    return Formula(function, targetoptions=_OPTIONS)
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """A `scalar` that is always inlined: a loop over problems whose body is branch-free and calls nothing else is vectorized."""
-    return Formula(function, {"forceinline": True, **_OPTIONS})
+    return Formula(function, targetoptions={"forceinline": True, **_OPTIONS})
 
 
 def part(function: Callable[..., Any]) -> Any:
     """A piece of a kernel, put into the kernel before it is typed: compiled once, where a `scalar` is compiled by itself as well."""
-    return Formula(function, {"inline": "always", **_OPTIONS})
+    return Formula(function, targetoptions={"inline": "always", **_OPTIONS})
 
 
 def kernel(function: Callable[..., Any]) -> Any:

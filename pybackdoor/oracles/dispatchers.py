@@ -15,15 +15,15 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 WAIT = 120.0  # seconds for another process's kernel; after that it is compiled here as well
+_NO_ENTRY = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _log = logging.getLogger(__name__)
 
 
 class Formula(CPUDispatcher):
     """A function that kernels call. What Python would enter it by, a third of the compilation of a short one, is compiled if Python ever calls it."""
 
-    def __init__(self, py_func: Callable[..., Any], targetoptions: dict[str, Any], **more: Any) -> None:
-        super().__init__(py_func, targetoptions={**targetoptions, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}, **more)
-        self._options = targetoptions
+    def __init__(self, py_func: Callable[..., Any], locals: Any = None, targetoptions: dict[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(py_func, locals, {**(targetoptions or {}), **_NO_ENTRY}, **more)
 
     def _insert(self, *entry: Any) -> None:
         """Called with a new overload's entry from Python, of which there is none."""
@@ -34,7 +34,7 @@ class Formula(CPUDispatcher):
 
     @cached_property
     def _for_python(self) -> Any:
-        return CPUDispatcher(self.py_func, targetoptions=self._options)
+        return CPUDispatcher(self.py_func, targetoptions={name: value for name, value in self.targetoptions.items() if name not in _NO_ENTRY})
 
 
 class Kernel(CPUDispatcher):
