@@ -12,6 +12,7 @@ import torch
 from pybackdoor.oracles.chunks import in_chunks
 from pybackdoor.oracles.conditions import Condition, Row, correlation, nonnegative, positive
 from pybackdoor.oracles.oracle import Oracle
+from pybackdoor.oracles.scalar.block import BLOCK
 from pybackdoor.records.evaluation import Evaluation, EvaluationStatus
 
 __all__ = ["BatchedOracle", "Condition", "Row", "correlation", "nonnegative", "positive"]
@@ -48,7 +49,7 @@ class BatchedOracle(Oracle):
         def work(start: int, stop: int) -> None:
             solve(points[start:stop], values[start:stop], gradients[start:stop], status[start:stop], *constants)
 
-        in_chunks(work, count, self.chunk)
+        in_chunks(work, count, self.chunk, grain=BLOCK)
         return torch.from_numpy(values), torch.from_numpy(gradients), torch.from_numpy(status)
 
     def _run_blocks(
@@ -63,7 +64,7 @@ class BatchedOracle(Oracle):
             if gradient:
                 gradients[start:stop] = slopes
 
-        in_chunks(work, count, self.chunk)
+        in_chunks(work, count, self.chunk, grain=BLOCK)
         good = torch.isfinite(values)
         if gradient:
             good &= torch.isfinite(gradients).all(dim=1)

@@ -8,12 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pybackdoor import settings
 
+PIECES = 8  # a thread: what one waits for at the end is an eighth of its share at most
 
-def in_chunks(work: Callable[[int, int], None], count: int, chunk: int) -> None:
+
+def in_chunks(work: Callable[[int, int], None], count: int, chunk: int, *, grain: int | None = None) -> None:
     """Calls work(start, stop) for [0, count) in chunks that begin at multiples of `chunk`, which depend on nothing but `count` and `chunk`.
 
-    The threads are started for this call and gone after it; `work` must release the interpreter lock to gain by them. What it raises is raised here.
+    With `grain` several threads may take smaller chunks, which begin at multiples of it, so that none has long to wait for another. The threads are
+    started for this call and gone after it; `work` must release the interpreter lock to gain by them. What it raises is raised here.
     """
+    threads = settings.threads()
+    if grain is not None and threads > 1:
+        chunk = min(chunk, -(-count // (PIECES * threads * grain)) * grain or chunk)
     starts = range(0, count, chunk)
     waiting = iter(starts)  # all threads take from it: one future a chunk would cost half of what a second thread brings
 
@@ -25,7 +31,7 @@ def in_chunks(work: Callable[[int, int], None], count: int, chunk: int) -> None:
             _give_up(waiting)
             raise
 
-    workers = min(settings.threads(), len(starts))
+    workers = min(threads, len(starts))
     if workers <= 1:
         take()
         return
