@@ -85,7 +85,7 @@ class DarcyFlow(Levelled, BatchedOracle):
                 finite = np.isfinite(results[:, block]).all(axis=0)
                 status[block] = np.where(finite, np.where(solved, EvaluationStatus.OK, EvaluationStatus.NOT_CONVERGED), EvaluationStatus.NOT_FINITE)
 
-        in_chunks(work, padded.shape[1], self.chunk, grain=QUAD)
+        in_chunks(work, padded.shape[1], self.chunk)
         values, gradients = results[0, :count].copy(), results[1:, :count].T.copy()
         return torch.from_numpy(values), torch.from_numpy(gradients), torch.from_numpy(status[:count].copy())
 

@@ -81,7 +81,7 @@ class HestonADI(OnDevice, Levelled, BatchedOracle):
             fine = solve_grid(own, self.fine, gradient)
             results[:, start:stop] = fine + (fine - solve_grid(own, self.coarse, gradient)) / 3.0
 
-        in_chunks(work, padded.shape[1], self.chunk, grain=QUAD)
+        in_chunks(work, padded.shape[1], self.chunk)
         prices = _prices(padded, columns[0], results, self.sign)[:, :count]
         status = np.where(np.isfinite(prices).all(axis=0), EvaluationStatus.OK, EvaluationStatus.NOT_FINITE).astype(np.int64)
         return torch.from_numpy(prices[0].copy()), torch.from_numpy(prices[1:].T.copy()), torch.from_numpy(status)
