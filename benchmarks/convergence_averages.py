@@ -2,7 +2,7 @@
 
 An error is the root of the mean square over SEEDS independent sets of draws, all points of a set sharing theirs; gradients in the unit cube, the
 largest of the features. Truth on two dates and on two assets: given the first price, Black's formula for the second, integrated over the first by
-Gauss-Legendre, and differentiated by torch. Twelve dates: 2^19 paths of another seed, whose error is a hundredth of what is shown.
+Gauss-Legendre, and differentiated by torch. Twelve dates: 2^19 paths of another seed.
 """
 
 from __future__ import annotations

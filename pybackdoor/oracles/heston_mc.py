@@ -8,7 +8,7 @@ import numpy as np
 
 from pybackdoor.errors import InputError
 from pybackdoor.oracles import heston, heston_shifted
-from pybackdoor.oracles.compiled import kernel, scalar
+from pybackdoor.oracles.compiled import inlined, kernel, scalar
 from pybackdoor.oracles.heston_steps import C1, C2, SHAPE, A, B, E, H, P, Q, R, U, W, coefficients
 from pybackdoor.oracles.monte_carlo import MonteCarloOracle, Solution
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines
@@ -166,9 +166,9 @@ def _advance(w, normals, tails, point, c, method):  # type: ignore[no-untyped-de
         w[VARIANCE + i] = w[MEAN + i] * w[G + i]
 
 
-@scalar
+@inlined
 def _move(w, j, c):  # type: ignore[no-untyped-def]
-    """Derivatives in the correlation and the scale, which move no g and no share of the variance."""
+    """Derivatives in the correlation and the scale, which move no g and no share of v. Inlined: where j is not known no loop is vectorized."""
     drift, clock = BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
     a, b, p, q, r, u, mixed = c[A, 1 + j], c[B, 1 + j], c[P, 1 + j], c[Q, 1 + j], c[R, 1 + j], c[U, 1 + j], c[W, 1 + j]
     for i in range(BLOCK):
@@ -177,9 +177,9 @@ def _move(w, j, c):  # type: ignore[no-untyped-def]
         w[clock + i] += p * v + u + mixed * v * share + mean * (q * g + r * share * (1.0 - g))
 
 
-@scalar
+@inlined
 def _carry(w, j, c, theta):  # type: ignore[no-untyped-def]
-    """Derivatives in one of variance, reversion, mean, vol, maturity, along the tangent of v."""
+    """Derivatives in one of variance, reversion, mean, vol, maturity, along the tangent of v. Inlined as `_move` is."""
     own, drift, clock = BY_VARIANCE + j * BLOCK, BY_DRIFT + j * BLOCK, BY_CLOCK + j * BLOCK
     e, c1, a, b, p, q, r, mixed = c[E, 0], c[C1, 0], c[A, 0], c[B, 0], c[P, 0], c[Q, 0], c[R, 0], c[W, 0]
     e_j, c1_j, c2_j, a_j, b_j = c[E, 1 + j], c[C1, 1 + j], c[C2, 1 + j], c[A, 1 + j], c[B, 1 + j]
