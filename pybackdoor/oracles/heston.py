@@ -18,7 +18,7 @@ from pybackdoor.oracles.families import CLOSED
 from pybackdoor.oracles.levels import Levelled
 from pybackdoor.oracles.on_device import OnDevice
 from pybackdoor.oracles.scalar.block import BLOCK, cache_lines, load_block, store_block
-from pybackdoor.oracles.scalar.heston_price import FIRST, LAST, SEARCH, SHORTEST, assembled, contour, goes_on, integrand, integrand_slopes
+from pybackdoor.oracles.scalar.heston_price import FIRST, SEARCH, SHORTEST, assembled, contour, goes_on, integrand, integrand_slopes
 
 NAMES = ("spot", "strike", "variance", "reversion", "mean", "vol", "correlation", "maturity", "rate", "dividend")
 DOMAIN = Domain(
@@ -103,8 +103,9 @@ def _contour(w, count):  # type: ignore[no-untyped-def]
     w[OUT : OUT + 11 * BLOCK] = 0.0
     for i in range(BLOCK):
         w[7 * BLOCK + i] = max(w[7 * BLOCK + i], SHORTEST)
-        w[LOG_MONEYNESS + i], w[TILT_SINE + i], w[TILT_COSINE + i] = contour(w[i], w[BLOCK + i], _model(w, i), w[8 * BLOCK + i], w[9 * BLOCK + i])
-        w[LOWER + i], w[UPPER + i] = FIRST, LAST
+        frame, last = contour(w[i], w[BLOCK + i], _model(w, i), w[8 * BLOCK + i], w[9 * BLOCK + i])
+        w[LOG_MONEYNESS + i], w[TILT_SINE + i], w[TILT_COSINE + i] = frame
+        w[LOWER + i], w[UPPER + i] = FIRST, last
     for _ in range(SEARCH):
         for i in range(BLOCK):
             middle = 0.5 * (w[LOWER + i] + w[UPPER + i])

@@ -6,7 +6,7 @@ from numba import cuda
 
 from pybackdoor.oracles.cuda.launch import kernel
 from pybackdoor.oracles.cuda.rows import store
-from pybackdoor.oracles.scalar.heston_price import FIRST, LAST, SEARCH, SHORTEST, assembled, contour, goes_on, integrand, integrand_slopes
+from pybackdoor.oracles.scalar.heston_price import FIRST, SEARCH, SHORTEST, assembled, contour, goes_on, integrand, integrand_slopes
 
 
 @kernel()
@@ -18,8 +18,8 @@ def price(points, values, gradients, status, sign, count):  # type: ignore[no-un
     x = points[row]
     spot, strike, maturity, rate, dividend = x[0], x[1], max(x[7], SHORTEST), x[8], x[9]
     model = x[2], x[3], x[4], x[5], x[6], maturity
-    frame = contour(spot, strike, model, rate, dividend)
-    lower, upper = FIRST, LAST
+    frame, upper = contour(spot, strike, model, rate, dividend)
+    lower = FIRST
     for _ in range(SEARCH):
         middle = 0.5 * (lower + upper)
         if goes_on(middle, frame, model):

@@ -10,24 +10,45 @@ import math
 from pybackdoor.oracles.compiled import inlined
 from pybackdoor.oracles.scalar.complexes import exponential, over, times
 from pybackdoor.oracles.scalar.heston import exponent, exponent_slopes
-from pybackdoor.oracles.scalar.vmath import exp, log_ratio
+from pybackdoor.oracles.scalar.vmath import exp, log, log_ratio
 
 SHORTEST = 1e-8  # years; a shorter maturity is the payoff
-SEARCH = 7  # halvings of the search for the end of the contour
-FIRST, LAST = 1.0, 25.0  # where it lies
+SEARCH = 6  # halvings of the search for the end of the contour
+FIRST = 1.0  # the least it can be
+_LAST = 25.0  # the most
 _SCALE = 0.5  # of the contour: the poles +-i/2 of 1 / (u^2 + 1/4) are then as far from it as they can be
-_TILT = math.pi / 12.0
+_STEEPEST = 0.5  # sine of the largest tilt: a Gaussian grows from 45 degrees on
 _DECAY = -34.0  # exponent at which the integrand is cut off
+_PROBED = -10.0  # exponent, about, at which its oscillation is measured
 
 
 @inlined
 def contour(spot, strike, model, rate, dividend):  # type: ignore[no-untyped-def]
-    """(log(F / K), sine and cosine of the contour's tilt)."""
-    variance, reversion, mean, vol, correlation, maturity = model
+    """(log(F / K), sine of the contour's tilt, its cosine), and a y beyond the end of the contour.
+
+    The tilt is half the angle of the integrand's exponent at a u where it has decayed: there, and not at infinity, where a short maturity or a small vol
+    may turn the oscillation the other way, long after the integrand is nothing.
+    """
+    _, reversion, _, vol, correlation, maturity = model
     k = log_ratio(spot, strike) + (rate - dividend) * maturity
-    lean = correlation - vol * k / max(variance + reversion * mean * maturity, 1e-12)
-    turned = (math.sin(_TILT) if k > 0.0 else -math.sin(_TILT)) if lean * k < 0.0 else 0.0
-    return k, turned, math.cos(_TILT) if lean * k < 0.0 else 1.0
+    u = _decayed(_PROBED, model), 0.0
+    by_mean, by_variance, _, _, _, _, _, _ = exponent(u, reversion, vol, correlation, maturity)
+    pull, variance = reversion * model[2], model[0]
+    decay = max(-pull * by_mean[0] - variance * by_variance[0], 1e-12)
+    phase = pull * by_mean[1] + variance * by_variance[1] + u[0] * k
+    sine = min(math.sqrt(0.5 * max(1.0 - decay / math.sqrt(decay * decay + phase * phase), 0.0)), _STEEPEST)
+    last = log(4.0 * _decayed(_DECAY, model)) + 0.5
+    return (k, sine if phase >= 0.0 else -sine, math.sqrt(1.0 - sine * sine)), min(max(last, 2.0), _LAST)
+
+
+@inlined
+def _decayed(power, model):  # type: ignore[no-untyped-def]
+    """A real u at which the exponent is about `power` or less: the sum of where it is so by the variance's mean, and by the exponent's form at infinity."""
+    variance, reversion, mean, vol, correlation, maturity = model
+    pull = reversion * maturity
+    spread = maturity * (variance + 0.5 * pull * mean) / (1.0 + 0.5 * pull)  # about the mean of the variance's integral
+    slope = math.sqrt(1.0 - correlation * correlation) * (variance + pull * mean) / vol
+    return min(math.sqrt(-2.0 * power / max(spread, 1e-18)) - power / max(slope, 1e-9), 1e10)
 
 
 @inlined
