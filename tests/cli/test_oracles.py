@@ -67,7 +67,7 @@ def test_the_list_has_every_oracle_with_domain_method_cost_and_error(capsys, mon
         assert all(len(line) <= int(columns) for line in text.splitlines()[:-1])
     assert [line for line in text.splitlines() if line in FAMILIES] == [family for family in FAMILIES if family in text]
     entry = text[text.index("heston_call, heston_put") :]
-    facts = (r"method +semi-closed.*", r"error +5e-9", r"cost +1 call a value, 1\.\d+ .*", r"devices +cpu, cuda", r"domain +spot 50 \.\. 200")
+    facts = (r"method +semi-closed.*", r"error +1e-12", r"cost +1 call a value, 1\.\d+ .*", r"devices +cpu, cuda", r"domain +spot 50 \.\. 200")
     assert re.match(r"heston_call, heston_put\n +" + r"\n +".join(facts), entry)
 
 
@@ -86,7 +86,7 @@ def test_the_list_as_json(capsys):
 def test_one_oracle_is_shown_whole(capsys):
     assert main(["oracles", "heston_put"]) == 0
     text = capsys.readouterr().out
-    for part in ("trapezoidal rule", "reversion", "error     5e-9", "others: fast, high", "correlation strictly between", "Known price: F. Fang"):
+    for part in ("trapezoidal rule", "reversion", "error     1e-12", "others: fast, high", "correlation strictly between", "Known price: F. Fang"):
         assert part in text
 
 

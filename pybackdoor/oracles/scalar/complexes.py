@@ -50,6 +50,8 @@ def exponential(a):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def logarithm(a):  # type: ignore[no-untyped-def]
-    """The principal logarithm."""
-    return 0.5 * log(a[0] * a[0] + a[1] * a[1]), angle(a[1], a[0])
+def logarithm_near_one(a):  # type: ignore[no-untyped-def]
+    """The principal logarithm of 1 + a, for small a to its own relative accuracy."""
+    more = a[0] * (2.0 + a[0]) + a[1] * a[1]
+    whole = 1.0 + more
+    return 0.5 * (log(whole) + (more - (whole - 1.0)) / whole), angle(a[1], 1.0 + a[0])

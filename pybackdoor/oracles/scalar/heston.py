@@ -5,13 +5,14 @@ With z = u - i/2, log E[(S_T / F)^(i z)] = kappa theta C + v D. C and D solve Ri
 trap", Wilmott (2007), 83-92), freed of the cancellation in beta - d:
 
     beta = kappa - rho sigma (i u + 1/2),  a = u^2 + 1/4,  d = sqrt(beta^2 + sigma^2 a),  e = exp(-d T),  P = beta (1 - e) + d (1 + e)
-    D = -a (1 - e) / P,                    C = -a T / (beta + d) - 2 / sigma^2 log(P / (2 d)).
+    D = -a (1 - e) / P,                    C = -a T / (beta + d) - 2 / sigma^2 log(P / (2 d)),
+    P / (2 d) = 1 - sigma^2 a (1 - e) / (2 d (beta + d)), whose logarithm is taken as one near 1: 2 kappa theta / sigma^2 multiplies its rounding.
 """
 
 from __future__ import annotations
 
 from pybackdoor.oracles.compiled import inlined
-from pybackdoor.oracles.scalar.complexes import exponential, logarithm, over, plus, root, scaled, times
+from pybackdoor.oracles.scalar.complexes import exponential, logarithm_near_one, over, plus, root, scaled, times
 
 
 @inlined
@@ -24,9 +25,10 @@ def exponent(u, reversion, vol, correlation, maturity):  # type: ignore[no-untyp
     e = exponential(scaled(d, -maturity))
     rest = 1.0 - e[0], -e[1]
     p = plus(times(beta, rest), times(d, (1.0 + e[0], e[1])))
-    turns = logarithm(over(p, scaled(d, 2.0)))
-    by_variance = scaled(over(times(a, rest), p), -1.0)
-    by_mean = plus(scaled(over(a, plus(beta, d)), -maturity), scaled(turns, -2.0 / (vol * vol)))
+    driven, total = times(a, rest), plus(beta, d)
+    turns = logarithm_near_one(scaled(over(driven, times(d, total)), -0.5 * vol * vol))
+    by_variance = scaled(over(driven, p), -1.0)
+    by_mean = plus(scaled(over(a, total), -maturity), scaled(turns, -2.0 / (vol * vol)))
     return by_mean, by_variance, turns, a, beta, d, e, p
 
 

@@ -26,14 +26,14 @@ _PROBED = -10.0  # exponent, about, at which its oscillation is measured
 def contour(spot, strike, model, rate, dividend):  # type: ignore[no-untyped-def]
     """(log(F / K), sine of the contour's tilt, its cosine), and a y beyond the end of the contour.
 
-    The tilt is half the angle of the integrand's exponent at a u where it has decayed: there, and not at infinity, where a short maturity or a small vol
-    may turn the oscillation the other way, long after the integrand is nothing.
+    The tilt is half the angle of the integrand's exponent at a u where it has decayed: there, and not at infinity, where the oscillation of a short
+    maturity or a small vol may be the other way, long after the integrand is nothing. Beyond the end it may even grow again, hence the bound.
     """
-    _, reversion, _, vol, correlation, maturity = model
+    variance, reversion, mean, vol, correlation, maturity = model
     k = log_ratio(spot, strike) + (rate - dividend) * maturity
     u = _decayed(_PROBED, model), 0.0
     by_mean, by_variance, _, _, _, _, _, _ = exponent(u, reversion, vol, correlation, maturity)
-    pull, variance = reversion * model[2], model[0]
+    pull = reversion * mean
     decay = max(-pull * by_mean[0] - variance * by_variance[0], 1e-12)
     phase = pull * by_mean[1] + variance * by_variance[1] + u[0] * k
     sine = min(math.sqrt(0.5 * max(1.0 - decay / math.sqrt(decay * decay + phase * phase), 0.0)), _STEEPEST)
@@ -43,7 +43,7 @@ def contour(spot, strike, model, rate, dividend):  # type: ignore[no-untyped-def
 
 @inlined
 def _decayed(power, model):  # type: ignore[no-untyped-def]
-    """A real u at which the exponent is about `power` or less: the sum of where it is so by the variance's mean, and by the exponent's form at infinity."""
+    """A real u at which the exponent is about `power` or less: where a Gaussian's of the mean variance is, plus where its form at infinity is."""
     variance, reversion, mean, vol, correlation, maturity = model
     pull = reversion * maturity
     spread = maturity * (variance + 0.5 * pull * mean) / (1.0 + 0.5 * pull)  # about the mean of the variance's integral
