@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import logging
-import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -19,6 +18,8 @@ from typing import Any
 
 import numba
 
+from pybackdoor.errors import FileRefusedError
+from pybackdoor.files import replacing
 from pybackdoor.oracles.compiled import cache_folder
 
 _log = logging.getLogger(__name__)
@@ -49,12 +50,10 @@ class KernelFiles:
     def save_overload(self, signature: Any, kernel: Any) -> None:
         """Keeps a compiled kernel: whole or not at all, whoever else does."""
         path = self._path(signature, kernel.codegen)
-        part = path.with_name(f"{path.name}.{os.getpid()}")
         try:
-            part.write_bytes(pickle.dumps(kernel._reduce_states()))
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
+            with replacing(path) as part:
+                part.write_bytes(pickle.dumps(kernel._reduce_states()))
+        except FileRefusedError as error:
             _log.warning("kernel file %s cannot be written (%s): the kernel will be compiled anew", path, error)
 
     def enable(self) -> None:
