@@ -50,13 +50,13 @@ def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
                 first, last = equations(problem, board, number, index, lane.lower, lane.diagonal, lane.upper)
                 factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
             if keep and index % stride(problem.moving) == 0:
-                _keep(lane, history, index // stride(problem.moving))
+                keep_state(lane, history, index // stride(problem.moving))
             _, weight = shares(index)
             solve(problem, board, lane, lane.u, lane.y, index, first, last)
             for row in range(rows):
                 lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
     if keep:
-        _keep(lane, history, history.shape[0] - 1)
+        keep_state(lane, history, history.shape[0] - 1)
     for row in range(rows):
         if number * rows + row + 1 < problem.nodes - 1:
             board.line[row, number + 1] = lane.u[row]
@@ -68,7 +68,8 @@ def march(problem, board, lane, history, keep):  # type: ignore[no-untyped-def]
 
 
 @within_warp
-def _keep(lane, history, place):  # type: ignore[no-untyped-def]
+def keep_state(lane, history, place):  # type: ignore[no-untyped-def]
+    """Puts a lane's u into history [levels kept, rows, WARP]."""
     for row in range(lane.u.shape[0]):
         history[place, row, lane.number] = lane.u[row]
 

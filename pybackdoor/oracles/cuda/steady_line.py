@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pybackdoor.oracles.compiled import scalar
 from pybackdoor.oracles.cuda.barrier_back import find_again, hand_over, pull_back, start_back
-from pybackdoor.oracles.cuda.barrier_march import solve
+from pybackdoor.oracles.cuda.barrier_march import keep_state, solve
 from pybackdoor.oracles.cuda.barrier_warp import neighbours, push, seat, shares
 from pybackdoor.oracles.cuda.warp_line import WARP, factor, meet, within_warp
 from pybackdoor.oracles.parabolic import pulls
@@ -81,12 +81,6 @@ def _equations(line, board, lane, lower, diagonal, upper):  # type: ignore[no-un
 
 
 @within_warp
-def _keep(lane, history, place):  # type: ignore[no-untyped-def]
-    for row in range(lane.u.shape[0]):
-        history[place, row, lane.number] = lane.u[row]
-
-
-@within_warp
 def march(line, board, lane, history, keep):  # type: ignore[no-untyped-def]
     """From the first values in the board's line to those at t = 1; with `keep`, every second u and the last is kept. Returns as `_equations`."""
     rows, solves, number = board.mesh.shape[0], line.times.shape[0] - 1, lane.number
@@ -97,13 +91,13 @@ def march(line, board, lane, history, keep):  # type: ignore[no-untyped-def]
     factor(lane.lower, lane.diagonal, lane.upper, lane.factors, board.wire, number)
     for index in range(solves):
         if keep and index % 2 == 0:
-            _keep(lane, history, index // 2)
+            keep_state(lane, history, index // 2)
         _, weight = shares(index)
         solve(line, board, lane, lane.u, lane.y, index, first, last)
         for row in range(rows):
             lane.u[row] = weight * lane.y[row] + (1.0 - weight) * lane.u[row]
     if keep:
-        _keep(lane, history, history.shape[0] - 1)
+        keep_state(lane, history, history.shape[0] - 1)
     for row in range(rows):
         if number * rows + row + 1 < line.nodes - 1:
             board.line[row, number + 1] = lane.u[row]
