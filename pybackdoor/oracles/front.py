@@ -52,12 +52,7 @@ def geometry(cells: int) -> np.ndarray:
 @scalar
 def put(x, time, variance, waiting, holding):  # type: ignore[no-untyped-def]
     """The European put over the strike at x = log(spot / strike): (it, d/dx, d2/dx2, d/d variance, d/d waiting, d/d holding)."""
-    deviation = root(variance * time)
-    low = (x + (waiting - holding) * time) / deviation - 0.5 * deviation
-    high = low + deviation
-    discount, asset = exp(-time * waiting), exp(x - time * holding)
-    ridge = _INVERSE_ROOT_TWO_PI * discount * exp(-0.5 * low * low)
-    cash_tail, asset_tail = ridge * mills(larger(low, -1.0 * low)), ridge * mills(larger(high, -1.0 * high))
+    deviation, low, high, discount, asset, ridge, cash_tail, asset_tail = _tails(x, time, variance, waiting, holding)
     cash = where_above(low, 0.0, cash_tail, discount - cash_tail)
     asset = where_above(high, 0.0, asset_tail, asset - asset_tail)
     return cash - asset, -1.0 * asset, ridge / deviation - asset, 0.5 * ridge * deviation / variance, -time * cash, time * asset
@@ -66,16 +61,22 @@ def put(x, time, variance, waiting, holding):  # type: ignore[no-untyped-def]
 @scalar
 def edge(front, time, variance, waiting, holding):  # type: ignore[no-untyped-def]
     """The premium on the boundary: (it, d/dx, the European put's density term of d2/dx2), by the call: nothing cancels where it is small."""
-    deviation = root(variance * time)
-    low = (front + (waiting - holding) * time) / deviation - 0.5 * deviation
-    high = low + deviation
-    discount, asset = exp(-time * waiting), exp(front - time * holding)
-    ridge = _INVERSE_ROOT_TWO_PI * discount * exp(-0.5 * low * low)
-    cash_tail, asset_tail = ridge * mills(larger(low, -1.0 * low)), ridge * mills(larger(high, -1.0 * high))
+    deviation, low, high, discount, asset, ridge, cash_tail, asset_tail = _tails(front, time, variance, waiting, holding)
     cash = where_above(low, 0.0, discount - cash_tail, cash_tail)
     asset = where_above(high, 0.0, asset - asset_tail, asset_tail)
     dividends = exp(front) * _lost(time * holding)
     return _lost(time * waiting) - dividends - (asset - cash), -1.0 * dividends - asset, ridge / deviation
+
+
+@part
+def _tails(x, time, variance, waiting, holding):  # type: ignore[no-untyped-def]
+    """What Black's formula is made of: (deviation, d2, d1, discounted strike, forward, density, what of the two lies beyond |d2| and |d1|)."""
+    deviation = root(variance * time)
+    low = (x + (waiting - holding) * time) / deviation - 0.5 * deviation
+    high = low + deviation
+    discount, asset = exp(-time * waiting), exp(x - time * holding)
+    ridge = _INVERSE_ROOT_TWO_PI * discount * exp(-0.5 * low * low)
+    return deviation, low, high, discount, asset, ridge, ridge * mills(larger(low, -1.0 * low)), ridge * mills(larger(high, -1.0 * high))
 
 
 @part
