@@ -5,23 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from train_cases import ANYWHERE, FEATURES, ROWS, assert_same_bits, smooth_data, start, tensors
+from train_cases import FEATURES, ROWS, assert_same_bits, start, tensors
 
 from pybackdoor.ops.philox import permutation
 from pybackdoor.ops.train import train
 from pybackdoor.ops.train.minibatch import minibatch
 from pybackdoor.ops.train.schedule import learning_rate
 from pybackdoor.records import TrainingPlan, TrainingState
-
-
-@pytest.fixture(params=ANYWHERE)  # test_train_cuda.py has the device's
-def backend(request):
-    return request.param
-
-
-@pytest.fixture
-def data():
-    return smooth_data()
 
 
 @pytest.mark.parametrize("loss", ["mse", "huber"])

@@ -4,21 +4,11 @@ import math
 
 import pytest
 import torch
-from train_cases import ANYWHERE, FEATURES, ROWS, assert_same_bits, smooth_data, start
+from train_cases import FEATURES, ROWS, assert_same_bits, start
 
 from pybackdoor.ops.activation import value_and_derivative
 from pybackdoor.ops.train import train
 from pybackdoor.records import TrainingPlan
-
-
-@pytest.fixture(params=ANYWHERE)  # test_train_cuda.py has the device's
-def backend(request):
-    return request.param
-
-
-@pytest.fixture
-def data():
-    return smooth_data()
 
 
 def test_history_and_snapshots_are_those_of_the_states_on_the_way(backend, data):

@@ -5,21 +5,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from train_cases import ANYWHERE, FEATURES, ROWS, assert_same_bits, smooth_data, start
+from train_cases import FEATURES, ROWS, assert_same_bits, start
 
 from pybackdoor.errors import InputError, InputTypeError, UnknownNameError, UnsupportedError
 from pybackdoor.ops.train import BACKENDS, initial_state, train
 from pybackdoor.records import TrainingPlan, TrainingState
-
-
-@pytest.fixture(params=ANYWHERE)  # test_train_cuda.py has the device's
-def backend(request):
-    return request.param
-
-
-@pytest.fixture
-def data():
-    return smooth_data()
 
 
 def test_numpy_and_non_contiguous_data_are_taken(backend, data):
